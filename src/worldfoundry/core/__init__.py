@@ -1,0 +1,1 @@
+"""Standard library only: errors, strict JSON configurations, registries, run folders, atomic files."""

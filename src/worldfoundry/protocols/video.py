@@ -1,0 +1,79 @@
+"""Video records.
+
+Axes: ``b`` batch, ``c`` channels, ``t`` frames, ``h`` rows, ``w`` columns. Two records, one on each side of the pixel
+border: ``Frames`` (uint8, inside ``data`` and ``simulate`` and at the edges) and ``Clip`` (float32 in [-1, 1], everywhere
+above). Both keep their true frame rate and presentation times; a still image is a clip of one frame.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from worldfoundry.core.errors import DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frames:
+    """Decoded uint8 RGB frames with their clock."""
+
+    pixels: np.ndarray
+    """uint8 [t, h, w, 3], RGB, full range."""
+    fps: float
+    """Average frame rate, frames per second."""
+    pts_seconds: np.ndarray
+    """float64 [t], presentation time of each frame, increasing."""
+
+    def __post_init__(self):
+        p = self.pixels
+        if p.dtype != np.uint8 or p.ndim != 4 or p.shape[-1] != 3 or len(p) == 0:
+            raise DataError(f"frames must be uint8 [t>0, h, w, 3], got {p.dtype} {list(p.shape)}; convert them first")
+        if len(self.pts_seconds) != len(p) or not self.fps > 0:
+            raise DataError(f"frames need fps > 0 and one time a frame, got fps {self.fps}, {len(self.pts_seconds)} times")
+
+    @classmethod
+    def at_constant_rate(cls, pixels: np.ndarray, fps: float) -> "Frames":
+        """Frames whose times are ``k / fps``."""
+        return cls(pixels=pixels, fps=fps, pts_seconds=np.arange(len(pixels)) / fps)
+
+    def to_clip(self) -> "Clip":
+        """The same frames as one float clip, ``x / 127.5 - 1``."""
+        x = torch.from_numpy(np.ascontiguousarray(self.pixels)).permute(3, 0, 1, 2)[None]
+        return Clip(pixels=x.float() / 127.5 - 1, fps=self.fps, start_seconds=float(self.pts_seconds[0]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """A batch of clips of one length and one constant frame rate, as the models see them."""
+
+    pixels: Float[Tensor, "b c t h w"]
+    """float32 RGB in [-1, 1]."""
+    fps: float
+    """Frames per second of every clip in the batch."""
+    start_seconds: float = 0.0
+    """Presentation time of the first frame."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of each clip."""
+        return self.pixels.shape[2]
+
+    def to_frames(self, index: int = 0) -> Frames:
+        """Clip number ``index`` of the batch as uint8, rounded, values outside [-1, 1] clamped."""
+        x = ((self.pixels[index].float().clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
+        pts = self.start_seconds + np.arange(self.num_frames) / self.fps
+        return Frames(pixels=x.permute(1, 2, 3, 0).cpu().numpy(), fps=self.fps, pts_seconds=pts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Camera:
+    """A pinhole camera; OpenCV axes (x right, y down, z forward), metres, pixels."""
+
+    intrinsics: np.ndarray
+    """float64 [3, 3], K in pixels."""
+    world_from_camera: np.ndarray
+    """float64 [t, 4, 4] pose for each frame."""
+    model: str = "pinhole"
+    """Projection model."""
