@@ -34,7 +34,11 @@ class UnknownNameError(WorldFoundryError, LookupError):
     def __init__(self, kind: str, name: str, known: Iterable[str]):
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known: {', '.join(names) or 'none'}"
+        hint = (
+            f"did you mean {' or '.join(map(repr, near))}?"
+            if near
+            else f"known: {', '.join(names) or 'none'}"
+        )
         super().__init__(f"unknown {kind} {name!r}; {hint}")
 
 

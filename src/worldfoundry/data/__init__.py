@@ -1,1 +1,1 @@
-"""TODO"""
+"""Pixels on disk: video files in and out, and the clip sets that training reads."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Using models: load them by name, roll them forward."""

@@ -60,6 +60,7 @@ class TokenizerSpec:
         return self.latent_channels, latent_frames(num_frames, self.temporal_stride), height // s, width // s
 
 
+@runtime_checkable
 class Tokenizer(Protocol):
     """Clips to continuous latents and back."""
 

@@ -1,1 +1,1 @@
-"""TODO"""
+"""The one trainer, and what it minimises."""

@@ -1,1 +1,1 @@
-"""TODO"""
+"""Leaf blocks that several architectures share."""

@@ -1,0 +1,234 @@
+"""The demo's steps and its report; kept apart from the command's parser because it imports the models."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+
+from worldfoundry.cli.demo_report import SCENE_TITLES, clip_title, tell
+from worldfoundry.cli.evaluate_work import predictor, progress_bars, score_world, total_frames, world_identity
+from worldfoundry.core.config import save_config
+from worldfoundry.core.errors import DataError
+from worldfoundry.core.runs import new_run_folder, write_manifest
+from worldfoundry.curate.config import CurateConfig
+from worldfoundry.curate.pipeline import run as curate
+from worldfoundry.data.video_io import read_video, resample_rate, write_video
+from worldfoundry.evaluate.config import (
+    CEILING,
+    MODEL,
+    EvalResult,
+    RolloutConfig,
+    Row,
+)
+from worldfoundry.evaluate.floors import ceiling
+from worldfoundry.evaluate.reconstruction import centre_square, first_frames
+from worldfoundry.evaluate.rollout import (
+    Progress,
+    RolloutTable,
+    roll_out,
+    score_rows,
+    simulated_clips,
+    summarise,
+)
+from worldfoundry.inference.session import load_world
+from worldfoundry.protocols.models import Tokenizer, WorldModel
+from worldfoundry.protocols.video import Clip
+
+if TYPE_CHECKING:
+    from worldfoundry.cli.demo import DemoArgs
+
+TOKENIZER_PX = 256
+"""Side of the squares of the tokenizer chapter; it takes any multiple of its stride, the world does not."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """A clip with what the models made of it."""
+
+    title: str
+    """Heading."""
+    truth: Clip
+    """What happened."""
+    rows: dict[str, Clip]
+    """Row -> what was made of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """All that the report tells."""
+
+    clips: list[dict[str, Any]]
+    """Rows of the curation's index."""
+    curated: Path
+    """Folder of the curation."""
+    round_trips: list[Told]
+    """Real clips through the tokenizer at ``TOKENIZER_PX``."""
+    simulated: dict[str, Told]
+    """Scene -> one held-out clip and its rows."""
+    real: list[Told]
+    """Real clips and their rows, at the world's size and rate."""
+    real_scores: dict[str, Row]
+    """Scores over the clips of ``real``."""
+    result: EvalResult
+    """Scores on held-out simulated clips."""
+    world: WorldModel
+    """The model."""
+    tokenizer_px: int
+    """Side of the squares in ``round_trips``."""
+    seconds: dict[str, float]
+    """Step -> time it took."""
+
+
+def make(options: "DemoArgs") -> dict[str, Any]:
+    """Run every step, write the report, return a summary."""
+    out = options.out or new_run_folder("runs", "demo")
+    out.mkdir(parents=True, exist_ok=True)
+    config = RolloutConfig(model=options.model, num_clips=options.num_clips)
+    write_manifest(out, seed=config.model_seed, samples=str(options.samples))
+    with progress_bars() as progress:
+        story = _live(options, config, out, progress)
+    began = time.perf_counter()
+    text = tell(story, options)
+    path = out / "report.html"
+    path.write_text(text, encoding="utf-8")
+    story.seconds["report"] = time.perf_counter() - began
+    save_config(story.result, out / "eval.json")
+    return {
+        "report": str(path),
+        "eval": str(out / "eval.json"),
+        "clips_kept": sum(bool(r["kept"]) for r in story.clips),
+        "clips_rejected": sum(not r["kept"] for r in story.clips),
+        "seconds": {k: round(v, 1) for k, v in story.seconds.items()},
+    }
+
+
+class _Watch:
+    """Times steps by name."""
+
+    def __init__(self):
+        self.seconds: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = now - self._last
+        self._last = now
+
+
+def _live(options: "DemoArgs", config: RolloutConfig, out: Path, progress: Progress) -> Story:
+    watch = _Watch()
+    world = load_world(options.model)
+    tokenizer, models = world.tokenizer, world_identity(options.model)
+    watch.lap("load models")
+    clips = _curate(options, out / "curated", progress)
+    chosen = choose(clips, options.num_real_clips, seconds=total_frames(config, world) / world.spec.fps)
+    watch.lap("curate")
+    round_trips = [_round_trip(r, out / "curated", tokenizer, config, world) for r in chosen]
+    watch.lap("tokenizer round trip")
+    real = [_continue_real(r, out / "curated", tokenizer, config, world) for r in chosen]
+    real_scores = _scores(real, config)
+    watch.lap("real clips onward")
+    simulated = {scene: _continue_scene(scene, tokenizer, config, world) for scene in config.scenes}
+    result = score_world(config, world, tokenizer, models=models, report=progress)
+    watch.lap("simulated clips onward")
+    _write_films(out / "films", simulated, real)
+    watch.lap("write films")
+    return Story(
+        clips=clips,
+        curated=out / "curated",
+        round_trips=round_trips,
+        simulated=simulated,
+        real=real,
+        real_scores=real_scores,
+        result=result,
+        world=world,
+        tokenizer_px=TOKENIZER_PX,
+        seconds=watch.seconds,
+    )
+
+
+def _curate(options: "DemoArgs", folder: Path, progress: Progress) -> list[dict[str, Any]]:
+    curate(options.samples, folder, CurateConfig(), num_workers=options.workers, progress=progress)
+    return pq.read_table(folder / "index.parquet").to_pylist()
+
+
+def choose(clips: Sequence[dict[str, Any]], count: int, *, seconds: float) -> list[dict[str, Any]]:
+    """Kept clips that are long enough: one a source before any source gives a second; those that move most first."""
+    long_enough = [r for r in clips if r["kept"] and r["end_seconds"] - r["start_seconds"] >= seconds]
+    if not long_enough:
+        raise DataError(
+            f"no kept clip is {seconds:.1f} s long, which the world model needs; see curated/report.html for the reasons, "
+            "or name another folder with --samples"
+        )
+    seen: Counter[str] = Counter()
+    turns = []
+    for row in long_enough:
+        turns.append((seen[row["source"]], row))
+        seen[row["source"]] += 1
+    return [row for _, row in sorted(turns, key=lambda pair: pair[0])][:count]
+
+
+def _square(row: dict[str, Any], folder: Path, *, fps: float, size_px: int, num_frames: int) -> Clip:
+    frames = read_video(folder / row["path"], end_seconds=(num_frames + 2) / fps)
+    return centre_square(first_frames(resample_rate(frames, fps), num_frames), size_px).to_clip()
+
+
+def _round_trip(
+    row: dict[str, Any], folder: Path, tokenizer: Tokenizer, config: RolloutConfig, world: WorldModel
+) -> Told:
+    num_frames = total_frames(config, world)
+    truth = _square(row, folder, fps=world.spec.fps, size_px=TOKENIZER_PX, num_frames=num_frames)
+    return Told(title=clip_title(row), truth=truth, rows={CEILING: ceiling(tokenizer, truth)})
+
+
+def _continue_real(
+    row: dict[str, Any], folder: Path, tokenizer: Tokenizer, config: RolloutConfig, world: WorldModel
+) -> Told:
+    num_frames = total_frames(config, world)
+    truth = _square(row, folder, fps=world.spec.fps, size_px=world.spec.height, num_frames=num_frames)
+    return _continued(clip_title(row), truth, tokenizer, config, world)
+
+
+def _continue_scene(scene: str, tokenizer: Tokenizer, config: RolloutConfig, world: WorldModel) -> Told:
+    spec = world.spec
+    truth = next(
+        simulated_clips(
+            scene,
+            first_seed=config.first_seed,
+            num_clips=1,
+            num_frames=total_frames(config, world),
+            fps=spec.fps,
+            height=spec.height,
+            width=spec.width,
+        )
+    )
+    return _continued(SCENE_TITLES.get(scene, scene), truth, tokenizer, config, world)
+
+
+def _continued(
+    title: str, truth: Clip, tokenizer: Tokenizer, config: RolloutConfig, world: WorldModel
+) -> Told:
+    rows = roll_out(
+        truth,
+        predict=predictor(world),
+        tokenizer=tokenizer,
+        context_frames=config.context_frames,
+        seed=config.model_seed,
+    )
+    return Told(title=title, truth=truth, rows=rows)
+
+
+def _scores(told: Sequence[Told], config: RolloutConfig) -> dict[str, Row]:
+    table = RolloutTable.joined(score_rows(t.truth, t.rows) for t in told)
+    return summarise(table, fps=told[0].truth.fps, horizons=config.horizons_seconds)
+
+
+def _write_films(folder: Path, simulated: dict[str, Told], real: Sequence[Told]) -> None:
+    folder.mkdir()
+    for name, told in [*simulated.items(), *((f"real-{k}", t) for k, t in enumerate(real, start=1))]:
+        write_video(folder / f"{name}-truth.mp4", told.truth.to_frames())
+        write_video(folder / f"{name}-predicted.mp4", told.rows[MODEL].to_frames())

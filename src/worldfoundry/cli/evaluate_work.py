@@ -1,0 +1,187 @@
+"""Suites run and printed; kept apart from the command's parser because it imports the models."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from worldfoundry.core.config import save_config, to_json
+from worldfoundry.core.errors import CheckpointError, DataError
+from worldfoundry.data.video_io import read_video, resample_rate
+from worldfoundry.evaluate.config import EvalResult, ReconstructionConfig, RolloutConfig
+from worldfoundry.evaluate.reconstruction import centre_square, evaluate_reconstruction, first_frames
+from worldfoundry.evaluate.rollout import (
+    Predict,
+    batched,
+    evaluate_rollout,
+    frames_to_predict,
+    simulated_clips,
+)
+from worldfoundry.evaluate.rollout import Progress as Report
+from worldfoundry.inference.session import load_tokenizer, load_world, rollout
+from worldfoundry.models.pretrained.config import read_release
+from worldfoundry.models.pretrained.release import weights_digest
+from worldfoundry.protocols.models import Conditioning, Tokenizer, WorldModel
+from worldfoundry.protocols.video import Clip
+
+VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi"}
+
+
+def evaluate(config: RolloutConfig | ReconstructionConfig, out: Path, *, as_json: bool) -> None:
+    """Run the suite of ``config``, store ``eval.json`` and print the scores."""
+    with progress_bars() as report:
+        result = (
+            run_rollout(config, report)
+            if isinstance(config, RolloutConfig)
+            else run_reconstruction(config, report)
+        )
+    save_config(result, out)
+    if as_json:
+        sys.stdout.write(json.dumps(to_json(result)) + "\n")
+        return
+    Console(file=sys.stdout).print(_table(result))
+    sys.stdout.write(f"{out}\n")
+
+
+def run_rollout(config: RolloutConfig, report: Report) -> EvalResult:
+    """The ``rollout`` suite with the models of ``config``."""
+    world = load_world(config.model)
+    return score_world(config, world, world.tokenizer, models=world_identity(config.model), report=report)
+
+
+def score_world(
+    config: RolloutConfig,
+    world: WorldModel,
+    tokenizer: Tokenizer,
+    *,
+    models: dict[str, dict[str, str]],
+    report: Report,
+) -> EvalResult:
+    """The ``rollout`` suite with models that are loaded already, on simulated clips at the world's own rate and size."""
+    truths = {
+        scene: batched(
+            simulated_clips(
+                scene,
+                first_seed=config.first_seed,
+                num_clips=config.num_clips,
+                num_frames=total_frames(config, world),
+                fps=world.spec.fps,
+                height=world.spec.height,
+                width=world.spec.width,
+            ),
+            config.batch_size,
+        )
+        for scene in config.scenes
+    }
+    return evaluate_rollout(
+        config, truths, predict=predictor(world), tokenizer=tokenizer, models=models, progress=report
+    )
+
+
+def total_frames(config: RolloutConfig, world: WorldModel) -> int:
+    """Context and prediction of one clip, a length that the tokenizer takes."""
+    return config.context_frames + frames_to_predict(
+        seconds=config.horizons_seconds[-1],
+        fps=world.spec.fps,
+        context_frames=config.context_frames,
+        temporal_stride=world.spec.tokenizer.temporal_stride,
+    )
+
+
+def predictor(world: WorldModel) -> Predict:
+    """The world as the suites call it: no conditioning but the context."""
+
+    def predict(context: Clip, num_frames: int, seed: int) -> Clip:
+        return rollout(world, context, num_frames=num_frames, conditioning=Conditioning(), seed=seed)
+
+    return predict
+
+
+def run_reconstruction(config: ReconstructionConfig, report: Report) -> EvalResult:
+    """The ``reconstruction`` suite with the tokenizer of ``config``."""
+    tokenizer = load_tokenizer(config.model)
+    tokenizer.spec.latent_shape(num_frames=config.num_frames, height=config.size_px, width=config.size_px)
+    truths: dict[str, Iterator[Clip]] = {
+        scene: batched(
+            simulated_clips(
+                scene,
+                first_seed=config.first_seed,
+                num_clips=config.num_clips,
+                num_frames=config.num_frames,
+                fps=config.fps,
+                height=config.size_px,
+                width=config.size_px,
+            ),
+            config.batch_size,
+        )
+        for scene in config.scenes
+    }
+    if config.clips:
+        truths["real"] = batched(_real_clips(config), config.batch_size)
+    models = {"tokenizer": identity(config.model)}
+    return evaluate_reconstruction(config, truths, tokenizer=tokenizer, models=models, progress=report)
+
+
+def _real_clips(config: ReconstructionConfig) -> Iterator[Clip]:
+    folder = Path(config.clips)
+    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
+    if not paths:
+        raise DataError(
+            f"no videos in {str(folder)!r}, expected {', '.join(sorted(VIDEO_SUFFIXES))}; name another folder"
+        )
+    for path in paths:
+        seconds = config.num_frames / config.fps + 1.0
+        frames = resample_rate(read_video(path, end_seconds=seconds), config.fps)
+        try:
+            yield centre_square(first_frames(frames, config.num_frames), config.size_px).to_clip()
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+
+
+def identity(name: str) -> dict[str, str]:
+    """Name and digest of the weights of a shipped model or of a checkpoint folder."""
+    return {"name": name, "sha256": weights_digest(name)}
+
+
+def world_identity(name: str) -> dict[str, dict[str, str]]:
+    """Name and digest of a world's weights and of those of the tokenizer it lives in."""
+    _, release = read_release(name)
+    if release.world is None:
+        raise CheckpointError(f"{name!r} must be a world model, got a {release.family}; see 'worldfoundry models list'")
+    return {"world": identity(name), "tokenizer": identity(release.world.tokenizer)}
+
+
+@contextmanager
+def progress_bars() -> Iterator[Report]:
+    """A bar for each thing reported, on stderr."""
+    columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=sys.stderr)) as bars:
+        tasks = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done, total=max(done, total))
+
+        yield report
+
+
+def _table(result: EvalResult) -> Table:
+    """Scores over each horizon (or the whole clip), a line a group and row."""
+    first = next(iter(next(iter(result.groups.values())).values()))
+    curves = [c for c in first if c.endswith(("_horizon", "_clip"))]
+    table = Table("group", "row", *(f"{c.split('_')[0]} {at}" for c in curves for at in first[c]))
+    for group, rows in result.groups.items():
+        for row, scores in rows.items():
+            cells = []
+            for score in (s for c in curves for s in scores[c].values()):
+                half = f" ±{(score.ci95[1] - score.ci95[0]) / 2:.2f}" if score.ci95 else ""
+                cells.append(f"{score.mean:.3f}{half}")
+            table.add_row(group, row, *cells)
+        table.add_section()
+    return table

@@ -1,0 +1,77 @@
+"""Simulated clips to files; kept apart from the command's parser because it imports the simulator."""
+
+import json
+import multiprocessing
+import sys
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from worldfoundry.core.errors import DataError
+from worldfoundry.core.files import atomic_folder
+from worldfoundry.data.clip_set import write_clip_set
+from worldfoundry.data.video_io import write_video
+from worldfoundry.simulate.physics import SimulatedClip, simulate
+
+if TYPE_CHECKING:
+    from worldfoundry.cli.simulate import SimulateArgs
+
+Job = tuple[str, int, int, float, int, str]
+
+
+def _simulate(job: Job) -> SimulatedClip:
+    scene, seed, num_frames, fps, size, renderer = job
+    return simulate(scene, seed=seed, num_frames=num_frames, fps=fps, height=size, width=size, renderer=renderer)
+
+
+def _simulated(options: "SimulateArgs") -> Iterator[SimulatedClip]:
+    """Clips in a fixed order, whatever the number of processes."""
+    seeds = range(options.seed, options.seed + options.clips)
+    jobs: list[Job] = [
+        (scene, seed, options.num_frames, options.fps, options.size, options.renderer)
+        for scene, seed in product(options.scene.split(","), seeds)
+    ]
+    console = Console(file=sys.stderr)
+    if options.workers == 1:
+        yield from track(map(_simulate, jobs), "simulating", total=len(jobs), console=console)
+        return
+    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
+        yield from track(pool.imap(_simulate, jobs, chunksize=4), "simulating", total=len(jobs), console=console)
+
+
+def write(options: "SimulateArgs") -> None:
+    """Make ``options.out``; a folder that is there already is an error."""
+    if options.out.exists():
+        raise DataError(f"{options.out} must not exist yet; name another folder or remove it")
+    if options.format == "clip-set":
+        total = options.clips * len(options.scene.split(","))
+        pairs = ((c.frames.pixels, {"scene": c.scene, "seed": c.seed}) for c in _simulated(options))
+        write_clip_set(options.out, pairs, num_clips=total, fps=options.fps)
+        return
+    with atomic_folder(options.out) as folder:
+        for clip in _simulated(options):
+            _write_clip(folder / f"{clip.scene}-{clip.seed:07d}", clip)
+
+
+def _write_clip(stem: Path, clip: SimulatedClip) -> None:
+    """``<stem>.mp4`` to watch and ``<stem>.npz`` with the exact ground truth."""
+    write_video(stem.with_suffix(".mp4"), clip.frames)
+    truth: dict[str, Any] = {
+        "pixels": clip.frames.pixels,
+        "fps": clip.frames.fps,
+        "segmentation": clip.segmentation,
+        "depth_m": clip.depth,
+        "intrinsics_px": clip.camera.intrinsics,
+        "world_from_camera": clip.camera.world_from_camera,
+        "body_names": np.array(clip.body_names),
+        "body_positions_m": clip.body_positions,
+        "body_quaternions_wxyz": clip.body_quaternions,
+        "body_velocities": clip.body_velocities,
+        "meta": json.dumps({"scene": clip.scene, "seed": clip.seed}),
+    }
+    np.savez_compressed(stem.with_suffix(".npz"), **truth)

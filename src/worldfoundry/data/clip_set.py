@@ -1,0 +1,122 @@
+"""A clip set: equally long, equally large uint8 clips in one memory-mapped array, and a row of facts for each.
+
+::
+
+    <set>/pixels.npy      uint8 [n, t, h, w, 3]
+    <set>/rows.jsonl      one line a clip: source, span or seed, what is known of it
+    <set>/manifest.json   schema, fps, shape, digest of the pixels
+
+The whole set appears at once or not at all. Random access costs nothing and memory holds only what a batch touches.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+
+from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.core.files import atomic_folder
+from worldfoundry.core.runs import append_jsonl, read_jsonl
+
+_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClipSet:
+    """An opened clip set."""
+
+    folder: Path
+    """Where it lies."""
+    pixels: np.ndarray
+    """uint8 [n, t, h, w, 3], read-only memory map."""
+    rows: list[dict[str, Any]]
+    """Facts of each clip."""
+    fps: float
+    """Frames per second of every clip."""
+    digest: str
+    """Sixteen hex digits that name the pixels."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of each clip."""
+        return self.pixels.shape[1]
+
+
+def write_clip_set(
+    folder: Path, clips: Iterable[tuple[np.ndarray, dict[str, Any]]], *, num_clips: int, fps: float
+) -> ClipSet:
+    """Write ``num_clips`` pairs of uint8 [t, h, w, 3] and a row of facts; replaces nothing that is there."""
+    if folder.exists():
+        raise DataError(f"{folder} must not exist yet; name another folder or remove it")
+    sha = hashlib.sha256()
+    with atomic_folder(folder) as temporary:
+        pixels, written = None, 0
+        for clip, row in clips:
+            if pixels is None:
+                pixels = open_memmap(
+                    temporary / "pixels.npy", mode="w+", dtype=np.uint8, shape=(num_clips, *clip.shape)
+                )
+            if clip.shape != pixels.shape[1:]:
+                raise DataError(
+                    f"clip {written} of {folder} must be {list(pixels.shape[1:])}, got {list(clip.shape)}; "
+                    "cut and resize all clips alike"
+                )
+            pixels[written] = clip
+            sha.update(np.ascontiguousarray(clip))
+            append_jsonl(temporary / "rows.jsonl", row)
+            written += 1
+        if pixels is None or written != num_clips:
+            raise DataError(f"{folder} was promised {num_clips} clips, got {written}; nothing was written")
+        pixels.flush()
+        manifest = {
+            "schema": _SCHEMA,
+            "fps": fps,
+            "shape": list(pixels.shape),
+            "digest": sha.hexdigest()[:16],
+        }
+        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    return open_clip_set(folder)
+
+
+def open_clip_set(folder: Path) -> ClipSet:
+    """Open a set; a folder that is none, or one whose parts disagree, is a ``DataError``."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        rows = read_jsonl(folder / "rows.jsonl")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{folder} must be a clip set, got {error}; make one with 'worldfoundry simulate' or 'worldfoundry data prepare'"
+        ) from error
+    if manifest.get("schema") != _SCHEMA or list(pixels.shape) != manifest["shape"] or len(rows) != len(pixels):
+        raise DataError(
+            f"{folder} must hold schema {_SCHEMA} and {manifest.get('shape')}, got pixels {list(pixels.shape)} and "
+            f"{len(rows)} rows; make the set again"
+        )
+    return ClipSet(folder=folder, pixels=pixels, rows=rows, fps=manifest["fps"], digest=manifest["digest"])
+
+
+def open_clip_sets(folders: Iterable[str | Path], *, num_frames: int, fps: float | None = None) -> list[ClipSet]:
+    """Open several sets to draw from together; each must hold clips of ``num_frames`` or more, and ``fps`` if given."""
+    sets = [open_clip_set(Path(f)) for f in folders]
+    if not sets:
+        raise ConfigError("data must name at least one clip set, got none; give --data FOLDER")
+    for s in sets:
+        if s.num_frames < num_frames:
+            raise ConfigError(
+                f"data {str(s.folder)!r} must hold clips of {num_frames} frames or more, got {s.num_frames}; "
+                "make the set again with --num-frames"
+            )
+        if fps is not None and abs(s.fps - fps) > 1e-6:
+            raise ConfigError(
+                f"data {str(s.folder)!r} must be at {fps} fps, got {s.fps}; prepare it again with --fps {fps}"
+            )
+    return sets

@@ -1,0 +1,43 @@
+"""Load models by name and roll worlds forward."""
+
+import torch
+
+from worldfoundry.core.errors import CheckpointError, ConfigError
+from worldfoundry.models.diffusion.world import DiffusionWorld, DiffusionWorldNetwork
+from worldfoundry.models.pretrained.config import read_release
+from worldfoundry.models.pretrained.release import load_tokenizer, load_weights
+from worldfoundry.protocols.models import Conditioning, WorldModel
+from worldfoundry.protocols.video import Clip
+
+__all__ = ["load_tokenizer", "load_world", "rollout"]
+
+
+def load_world(name: str) -> DiffusionWorld:
+    """A world model by shipped name or folder, with the tokenizer that it names."""
+    folder, release = read_release(name)
+    if release.world is None:
+        raise CheckpointError(f"{name!r} must be a world model, got a {release.family}; see 'worldfoundry models list'")
+    network = DiffusionWorldNetwork(release.world)
+    load_weights(network, folder / "model.safetensors")
+    return DiffusionWorld(network.eval().requires_grad_(False), load_tokenizer(release.world.tokenizer))
+
+
+def rollout(
+    world: WorldModel,
+    context: Clip,
+    *,
+    num_frames: int,
+    conditioning: Conditioning | None = None,
+    seed: int = 0,
+) -> Clip:
+    """The context and exactly ``num_frames`` predicted frames after it, over as many windows as that takes."""
+    if num_frames < 1:
+        raise ConfigError(f"num_frames must be at least 1, got {num_frames}; ask for a frame or more")
+    carry = world.start(context, conditioning or Conditioning(), generator=torch.Generator().manual_seed(seed))
+    parts, total = [context.pixels], 0
+    while total < num_frames:
+        clip, carry = world.step(carry)
+        parts.append(clip.pixels)
+        total += clip.num_frames
+    pixels = torch.cat(parts, dim=2)[:, :, : context.num_frames + num_frames]
+    return Clip(pixels=pixels, fps=context.fps, start_seconds=context.start_seconds)

@@ -1,0 +1,1 @@
+"""Released weights: the shipped ones by name, others by folder."""

@@ -1,0 +1,174 @@
+"""The one training loop.
+
+A step's draws come from a generator seeded with (seed, step), so that nothing about the data has to be stored and a resumed run
+equals an uninterrupted one bit for bit. A checkpoint without ``DONE`` does not exist; it appears by one rename.
+"""
+
+import copy
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from worldfoundry.core.config import digest, from_json, save_config, to_json
+from worldfoundry.core.errors import CheckpointError, ConfigError
+from worldfoundry.core.files import atomic_folder
+from worldfoundry.core.runs import append_jsonl, find_resumable, new_run_folder, write_manifest
+from worldfoundry.data.video_io import write_image
+from worldfoundry.models.pretrained.config import read_release
+from worldfoundry.models.pretrained.release import load_weights, save_release
+from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
+from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
+from worldfoundry.training.objectives import Task, TokenizerTask
+from worldfoundry.training.progress import Progress, open_tensorboard
+
+__all__ = ["build_task", "resolve_device", "train"]
+
+
+def resolve_device(name: str) -> torch.device:
+    """``auto`` takes a GPU where there is one; asking for one that is not there is an error."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("train.device must be a device of this machine, got 'cuda' and there is no GPU; use --device cpu")
+    return torch.device(name)
+
+
+def build_task(config: TrainConfig, device: torch.device) -> Task:
+    """The task of a configuration."""
+    if isinstance(config.objective, TokenizerObjective):
+        return TokenizerTask(config, config.objective, device)
+    from worldfoundry.training.world_task import WorldTask  # noqa: PLC0415  pulls in the diffusion stack only when asked
+
+    return WorldTask(config, config.objective, device)
+
+
+def build_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.AdamW:
+    """AdamW; matrices and kernels decay, vectors do not."""
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.eps)
+
+
+def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: int | None = None) -> Path:
+    """Train, or go on with the newest unfinished run of the same configuration; returns the run folder.
+
+    ``stop_after`` ends this session after that many further steps, as a kill would; the next call goes on.
+    """
+    device = resolve_device(config.device)
+    torch.use_deterministic_algorithms(device.type == "cpu")
+    run = _find_run(config, runs_root)
+    task = build_task(config, device)
+    if config.init_from:
+        folder, _ = read_release(config.init_from)
+        load_weights(task.network, folder / "model.safetensors")
+    average = copy.deepcopy(task.network).requires_grad_(False).eval()
+    state = _State(config=config, run=run, task=task, average=average)
+    state.restore()
+    write_manifest(run, seed=config.seed, device=str(device), threads=torch.get_num_threads(), start_step=state.step)
+    state.run_until(config.steps if stop_after is None else min(config.steps, state.step + stop_after))
+    return run
+
+
+def _find_run(config: TrainConfig, root: Path) -> Path:
+    found = find_resumable(root, config.recipe, digest(config))
+    if found is None:
+        found = new_run_folder(root, config.recipe)
+        save_config(config, found / "config.json")
+    return found
+
+
+class _State:
+    """Everything that a checkpoint holds, and the loop over it."""
+
+    def __init__(self, *, config: TrainConfig, run: Path, task: Task, average: nn.Module):
+        self.config, self.run, self.task, self.average = config, run, task, average
+        self.optimizer = build_optimizer(task.network, config.optim)
+        self.step = 0
+        self.exponent = ema_exponent(config.ema_width)
+
+    def run_until(self, last: int) -> None:
+        """Take steps up to ``last``, logging, picturing and saving on the way."""
+        board = open_tensorboard(self.run)
+        with Progress(self.config.recipe, self.step, self.config.steps) as progress:
+            while self.step < last:
+                began = time.perf_counter()
+                metrics = self.take_step()
+                metrics["time/step_seconds"] = time.perf_counter() - began
+                progress.update(self.step, metrics["loss"])
+                self._report(metrics, board, done=self.step == last)
+        board.close()
+
+    def take_step(self) -> dict[str, float]:
+        """One optimiser step."""
+        config = self.config
+        device = next(self.task.network.parameters()).device
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
+        rate = config.optim.learning_rate_at(self.step, config.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            loss, parts = self.task.loss(generator)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), config.optim.grad_clip)
+        if not torch.isfinite(norm):
+            raise ConfigError(
+                f"step {self.step}: the gradient norm must be finite, got {norm.item()}; lower optim.learning_rate "
+                f"(now {rate:.2e}) and run again, which goes on from the last checkpoint"
+            )
+        self.optimizer.step()
+        update_ema(self.average, self.task.network, ema_beta(self.step, self.exponent))
+        self.step += 1
+        return {"loss": loss.item(), **{k: v.item() for k, v in parts.items()}, "grad_norm": norm.item(), "lr": rate}
+
+    def _report(self, metrics: dict[str, float], board: Any, *, done: bool) -> None:
+        config = self.config
+        if done or self.step % config.log_every == 0:
+            append_jsonl(self.run / "metrics.jsonl", {"step": self.step, **metrics})
+            for name, value in metrics.items():
+                board.add_scalar(name, value, self.step)
+        if self.step == config.steps or self.step % config.sample_every == 0:
+            folder = self.run / "samples" / f"step-{self.step:08d}"
+            folder.mkdir(parents=True, exist_ok=True)
+            write_image(folder / "grid.png", self.task.picture(self.average))
+        if done or self.step % config.checkpoint_every == 0:
+            self.save()
+
+    def save(self) -> None:
+        """Write the whole state; the released weights are the average."""
+        folder = self.run / "checkpoints" / f"step-{self.step:08d}"
+        with atomic_folder(folder) as temporary:
+            save_release(temporary, self.average, self.task.release(self.step))
+            state = {
+                "step": self.step,
+                "config": to_json(self.config),
+                "network": self.task.network.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+            }
+            torch.save(state, temporary / "train_state.pt")
+            (temporary / "DONE").touch()
+        for old in sorted(folder.parent.glob("step-*"))[:-2]:
+            (old / "train_state.pt").unlink(missing_ok=True)  # the released weights of every checkpoint stay
+
+    def restore(self) -> None:
+        """Go on from the newest checkpoint that has its full state, if there is one."""
+        found = sorted(p.parent for p in self.run.glob("checkpoints/step-*/train_state.pt") if (p.parent / "DONE").exists())
+        if not found:
+            return
+        state = torch.load(found[-1] / "train_state.pt", weights_only=True, map_location="cpu")
+        if from_json(TrainConfig, state["config"], where=str(found[-1])) != self.config:
+            raise CheckpointError(
+                f"{found[-1]} was made with another configuration; give the settings of {self.run / 'config.json'} or remove it"
+            )
+        self.task.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        load_weights(self.average, found[-1] / "model.safetensors")
+        self.step = state["step"]
+        sys.stderr.write(f"resuming {self.run} at step {self.step}\n")
