@@ -13,7 +13,7 @@ say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
 pip_install() {
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+    "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-warn-script-location \
         --root-user-action=ignore "$@"
 }
 
@@ -26,10 +26,10 @@ make_venv() {
     # Debian leaves ensurepip out of python3: take the pip of the system, and the package only as a last resort.
     rm -rf "$venv"
     "$python" -m venv --without-pip "$venv" >/dev/null 2>&1 &&
-        "$python" -m pip --python "$venv/bin/python" install --quiet --disable-pip-version-check pip >/dev/null 2>&1 && return
+        "$python" -m pip --python "$venv/bin/python" install -qq --disable-pip-version-check pip >/dev/null 2>&1 && return
     rm -rf "$venv"
     [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null &&
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null
+        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null || true
     "$python" -m venv "$venv" || fail "could not make $venv; run: apt-get install python3-venv (or the like)"
 }
 

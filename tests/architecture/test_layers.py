@@ -31,6 +31,17 @@ def test_core_imports_the_standard_library_only(repository):
             )
 
 
+def test_every_protocol_can_be_checked_at_run_time(repository):
+    """Beartype checks annotations in tests by ``isinstance``, which a protocol has to allow."""
+    for path in (repository / "src" / "worldfoundry").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef) and any(
+                ast.unparse(base).startswith("Protocol") for base in node.bases
+            ):
+                decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+                assert "runtime_checkable" in decorators, f"{path}: {node.name} needs @runtime_checkable"
+
+
 def _imported_modules(path: Path) -> list[str]:
     modules: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

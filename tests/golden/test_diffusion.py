@@ -26,7 +26,7 @@ def test_every_intermediate_of_the_video2world_network_is_the_published_one():
     keep(network.final_layer, "final_layer_out")
     for i, block in enumerate(network.blocks.values()):
         keep(block, f"block{i}_out_THWBD")
-    for i, branch in enumerate(network.blocks["block0"].blocks):
+    for i, branch in enumerate(network.blocks["block0"].blocks.values()):
         keep(branch, f"block0_sub{i}_out_THWBD")
     network(**network_inputs(case))
 

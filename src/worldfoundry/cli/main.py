@@ -42,7 +42,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "curate": Command(
             "worldfoundry.cli.curate",
             "turn raw footage into scored, uniform clips with a report",
-            "worldfoundry curate run footage/ --out curated/",
+            "worldfoundry curate run samples/ --out curated/",
         ),
         "simulate": Command(
             "worldfoundry.cli.simulate",
@@ -52,7 +52,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "data": Command(
             "worldfoundry.cli.data",
             "look into videos and data sets",
-            "worldfoundry data inspect footage/",
+            "worldfoundry data inspect samples/",
         ),
     },
     "Models": {
@@ -84,7 +84,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "parity": Command(
             "worldfoundry.cli.parity",
             "compare this code with stored golden cases",
-            "worldfoundry parity golden/",
+            "worldfoundry parity tests/data/golden",
         ),
     },
 }

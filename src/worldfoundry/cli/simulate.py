@@ -46,7 +46,9 @@ class SimulateArgs:
 
     def __post_init__(self):
         if self.clips < 1 or self.workers < 1:
-            raise ConfigError(f"--clips and --workers must be at least 1, got {self.clips} and {self.workers}; raise them")
+            raise ConfigError(
+                f"--clips and --workers must be at least 1, got {self.clips} and {self.workers}; raise them"
+            )
         if self.format not in ("videos", "clip-set"):
             raise ConfigError(f"--format must be 'videos' or 'clip-set', got {self.format!r}; choose one")
 

@@ -26,7 +26,9 @@ Job = tuple[str, int, int, float, int, str]
 
 def _simulate(job: Job) -> SimulatedClip:
     scene, seed, num_frames, fps, size, renderer = job
-    return simulate(scene, seed=seed, num_frames=num_frames, fps=fps, height=size, width=size, renderer=renderer)
+    return simulate(
+        scene, seed=seed, num_frames=num_frames, fps=fps, height=size, width=size, renderer=renderer
+    )
 
 
 def _simulated(options: "SimulateArgs") -> Iterator[SimulatedClip]:
@@ -41,7 +43,9 @@ def _simulated(options: "SimulateArgs") -> Iterator[SimulatedClip]:
         yield from track(map(_simulate, jobs), "simulating", total=len(jobs), console=console)
         return
     with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        yield from track(pool.imap(_simulate, jobs, chunksize=4), "simulating", total=len(jobs), console=console)
+        yield from track(
+            pool.imap(_simulate, jobs, chunksize=4), "simulating", total=len(jobs), console=console
+        )
 
 
 def write(options: "SimulateArgs") -> None:

@@ -1,1 +1,1 @@
-"""TODO"""
+"""From raw footage to uniform, scored clips: split, measure motion, transcode, report."""

@@ -96,7 +96,11 @@ def open_clip_set(folder: Path) -> ClipSet:
         raise DataError(
             f"{folder} must be a clip set, got {error}; make one with 'worldfoundry simulate' or 'worldfoundry data prepare'"
         ) from error
-    if manifest.get("schema") != _SCHEMA or list(pixels.shape) != manifest["shape"] or len(rows) != len(pixels):
+    if (
+        manifest.get("schema") != _SCHEMA
+        or list(pixels.shape) != manifest["shape"]
+        or len(rows) != len(pixels)
+    ):
         raise DataError(
             f"{folder} must hold schema {_SCHEMA} and {manifest.get('shape')}, got pixels {list(pixels.shape)} and "
             f"{len(rows)} rows; make the set again"
@@ -104,7 +108,9 @@ def open_clip_set(folder: Path) -> ClipSet:
     return ClipSet(folder=folder, pixels=pixels, rows=rows, fps=manifest["fps"], digest=manifest["digest"])
 
 
-def open_clip_sets(folders: Iterable[str | Path], *, num_frames: int, fps: float | None = None) -> list[ClipSet]:
+def open_clip_sets(
+    folders: Iterable[str | Path], *, num_frames: int, fps: float | None = None
+) -> list[ClipSet]:
     """Open several sets to draw from together; each must hold clips of ``num_frames`` or more, and ``fps`` if given."""
     sets = [open_clip_set(Path(f)) for f in folders]
     if not sets:

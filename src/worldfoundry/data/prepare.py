@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F  # noqa: N812  the field's name
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.data.clip_set import ClipSet, write_clip_set
+from worldfoundry.data.fit import resize, squares
 from worldfoundry.data.video_io import read_video, resample_rate
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
@@ -45,40 +44,35 @@ def find_videos(folder: Path) -> list[Path]:
     return found
 
 
-def resize_short_side(pixels: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [t, h, w, 3] resized, antialiased, so that its shorter side is ``size``; the aspect ratio stays."""
-    h, w = pixels.shape[1:3]
-    scale = size / min(h, w)
-    target = (max(size, round(h * scale)), max(size, round(w * scale)))
-    x = torch.from_numpy(np.ascontiguousarray(pixels)).permute(0, 3, 1, 2).float()
-    y = F.interpolate(x, target, mode="bilinear", antialias=True, align_corners=False)
-    return (y.clamp(0, 255) + 0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
+def prepare_videos(videos: Sequence[Path], out: Path, config: PrepareConfig) -> tuple[ClipSet, list[str]]:
+    """Cut every video into clips and write them as one set; also the reasons why videos were left out.
 
-
-def square_crops(pixels: np.ndarray, crops: int) -> list[np.ndarray]:
-    """The centre square of uint8 [t, h, w, 3], or the squares at both ends and the centre."""
-    h, w = pixels.shape[1:3]
-    size, spare = min(h, w), abs(h - w)
-    offsets = [spare // 2] if crops == 1 or spare < size // 4 else [0, spare // 2, spare]
-    if w >= h:
-        return [pixels[:, :, o : o + size] for o in offsets]
-    return [pixels[:, o : o + size] for o in offsets]
-
-
-def prepare_videos(videos: Sequence[Path], out: Path, config: PrepareConfig) -> ClipSet:
-    """Cut every video into clips and write them as one set; the remainder of a video that fills no clip is left out."""
-    clips = [pair for path in videos for pair in _cut(path, config)]
+    The rest of a video that fills no clip is not used. A video that cannot be used does not stop the others.
+    """
+    clips, left_out = [], []
+    for path in videos:
+        try:
+            clips += _cut(path, config)
+        except DataError as error:
+            left_out.append(str(error))
     if not clips:
         raise DataError(
-            f"{out}: no video lasts {config.num_frames} frames at {config.fps} fps; lower --num-frames or raise --fps"
+            f"{out}: no video lasts {config.num_frames} frames at {config.fps} fps; lower --num-frames or --fps"
         )
-    return write_clip_set(out, clips, num_clips=len(clips), fps=config.fps)
+    return write_clip_set(out, clips, num_clips=len(clips), fps=config.fps), left_out
 
 
 def _cut(path: Path, config: PrepareConfig) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    frames = resample_rate(read_video(path), config.fps)
-    small = resize_short_side(frames.pixels, config.size)
-    for crop, square in enumerate(square_crops(small, config.crops)):
+    whole = read_video(path)
+    if whole.fps < 0.95 * config.fps:
+        raise DataError(
+            f"{path} runs at {whole.fps:.3g} fps, below the {config.fps} asked for: frames would repeat; lower --fps or leave it out"
+        )
+    frames = resample_rate(whole, config.fps)
+    h, w = frames.pixels.shape[1:3]
+    scale = config.size / min(h, w)
+    small = resize(frames.pixels, max(config.size, round(h * scale)), max(config.size, round(w * scale)))
+    for crop, square in enumerate(squares(small, config.crops)):
         for first in range(0, len(square) - config.num_frames + 1, config.num_frames):
             row = {"source": path.name, "start_seconds": float(frames.pts_seconds[first]), "crop": crop}
             yield square[first : first + config.num_frames], row

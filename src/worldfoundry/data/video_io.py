@@ -143,11 +143,14 @@ def probe(path: Pathlike) -> VideoInfo:
         everything = video.packets()
         counted = video.stream.frames == 0 and not video.is_still
         packets = (p for p in everything if p.size and not p.is_discard)
-        ticks = [p.pts for p in itertools.islice(packets, None if counted else _PROBE_PACKETS)]
+        ticks: list[int | None] = [
+            p.pts for p in itertools.islice(packets, None if counted else _PROBE_PACKETS)
+        ]
         num_frames = len(ticks) if counted or video.is_still else video.stream.frames
-        if video.has_times and None not in ticks:
+        known = [t for t in ticks if t is not None]
+        if video.has_times and len(known) == len(ticks):
             # In order of decoding: the last few may lack neighbours that are shown before them.
-            shown = np.sort([float(t * video.time_base) for t in ticks])
+            shown = np.sort([float(t * video.time_base) for t in known])
             seconds = shown[: _PROBE_PACKETS - 32] if len(shown) >= _PROBE_PACKETS else shown
         else:
             seconds = np.arange(len(ticks)) / float(video.header_rate or 1)
@@ -188,6 +191,11 @@ def resample_rate(frames: Frames, fps: float) -> Frames:
     after = after.clip(max=len(pts) - 1)
     nearest = np.where(times - pts[before] <= pts[after] - times + 1e-9, before, after)
     return Frames(pixels=frames.pixels[nearest], fps=fps, pts_seconds=times)
+
+
+def is_constant_rate(seconds: np.ndarray, fps: float) -> bool:
+    """Whether the times are ``k / fps`` after the first to within a millisecond, the rounding of Matroska and WebM."""
+    return bool(np.all(np.abs(seconds - seconds[0] - np.arange(len(seconds)) / fps) <= 1.001e-3))
 
 
 class VideoWriter:
@@ -332,25 +340,30 @@ def write_image(path: Pathlike, image: Frames | np.ndarray) -> None:
         raise ConfigError(f"path must end in {', '.join(codecs)}, got {str(path)!r}; rename it")
     name, fmt = codecs[suffix]
     try:
-        encoder = av.CodecContext.create(name, "w")
-        encoder.height, encoder.width, encoder.pix_fmt = pixels.shape[1], pixels.shape[2], fmt
-        encoder.time_base, encoder.thread_count = Fraction(1, 1), _THREADS
-        if name == "mjpeg":
-            encoder.qmin = encoder.qmax = 2
-            encoder.color_range = ColorRange.JPEG
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels[0]), format="rgb24")
-        if fmt != "rgb24":
-            frame = frame.reformat(
-                format=fmt, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG
-            )
-        frame.pts = 0
-        data = b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
+        data = _encode_image(np.ascontiguousarray(pixels[0]), name, fmt)
         with atomic_path(path) as temporary:
             temporary.write_bytes(data)
     except (av.error.FFmpegError, OSError) as error:
         raise DataError(
             f"{path} could not be written: {_reason(error)}; check the folder and the disk"
         ) from error
+
+
+def _encode_image(pixels: np.ndarray, codec: str, pix_fmt: str) -> bytes:
+    encoder = av.CodecContext.create(codec, "w")
+    assert isinstance(encoder, av.VideoCodecContext)
+    encoder.height, encoder.width, encoder.pix_fmt = pixels.shape[0], pixels.shape[1], pix_fmt
+    encoder.time_base, encoder.thread_count = Fraction(1, 1), _THREADS
+    if codec == "mjpeg":
+        encoder.qmin = encoder.qmax = 2
+        encoder.color_range = ColorRange.JPEG
+    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+    if pix_fmt != "rgb24":
+        frame = frame.reformat(
+            format=pix_fmt, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG
+        )
+    frame.pts = 0
+    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
 @dataclass(slots=True)
@@ -446,12 +459,7 @@ def _decode(
     height: int | None = None,
     width: int | None = None,
 ) -> Iterator[TimedFrame]:
-    if not start < end:
-        raise ConfigError(
-            f"start_seconds must be below end_seconds, got {start} and {end}; swap or widen them"
-        )
-    if max_frames is not None and max_frames < 1:
-        raise ConfigError(f"max_frames must be at least 1, got {max_frames}; raise it or leave it out")
+    _check_span(start, end, max_frames)
     count, last = 0, -math.inf
     for frame, seconds, number in _timed(video, start):
         if seconds < start:
@@ -472,6 +480,15 @@ def _decode(
     if count == 0:
         span = "" if (start <= 0 and end == math.inf) else f" between {start:g} s and {end:g} s"
         raise DataError(f"{video.path} must hold frames{span}, got none; check the file and the span")
+
+
+def _check_span(start: float, end: float, max_frames: int | None) -> None:
+    if not start < end:
+        raise ConfigError(
+            f"start_seconds must be below end_seconds, got {start} and {end}; swap or widen them"
+        )
+    if max_frames is not None and max_frames < 1:
+        raise ConfigError(f"max_frames must be at least 1, got {max_frames}; raise it or leave it out")
 
 
 def _timed(video: _Video, start: float) -> Iterator[tuple[av.VideoFrame, float, int | None]]:

@@ -16,7 +16,9 @@ def load_world(name: str) -> DiffusionWorld:
     """A world model by shipped name or folder, with the tokenizer that it names."""
     folder, release = read_release(name)
     if release.world is None:
-        raise CheckpointError(f"{name!r} must be a world model, got a {release.family}; see 'worldfoundry models list'")
+        raise CheckpointError(
+            f"{name!r} must be a world model, got a {release.family}; see 'worldfoundry models list'"
+        )
     network = DiffusionWorldNetwork(release.world)
     load_weights(network, folder / "model.safetensors")
     return DiffusionWorld(network.eval().requires_grad_(False), load_tokenizer(release.world.tokenizer))
@@ -33,7 +35,9 @@ def rollout(
     """The context and exactly ``num_frames`` predicted frames after it, over as many windows as that takes."""
     if num_frames < 1:
         raise ConfigError(f"num_frames must be at least 1, got {num_frames}; ask for a frame or more")
-    carry = world.start(context, conditioning or Conditioning(), generator=torch.Generator().manual_seed(seed))
+    carry = world.start(
+        context, conditioning or Conditioning(), generator=torch.Generator().manual_seed(seed)
+    )
     parts, total = [context.pixels], 0
     while total < num_frames:
         clip, carry = world.step(carry)

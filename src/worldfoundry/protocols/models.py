@@ -36,7 +36,9 @@ def pixel_frames(num_latents: int, temporal_stride: int) -> int:
     33
     """
     if num_latents < 1:
-        raise ConfigError(f"num_latents must be at least 1, got {num_latents}; give one context latent or more")
+        raise ConfigError(
+            f"num_latents must be at least 1, got {num_latents}; give one context latent or more"
+        )
     return 1 + (num_latents - 1) * temporal_stride
 
 
@@ -56,7 +58,9 @@ class TokenizerSpec:
         s = self.spatial_stride
         for name, value in (("height", height), ("width", width)):
             if value < s or value % s:
-                raise ConfigError(f"{name} must be a multiple of {s}, got {value}; use {max(s, value // s * s)}")
+                raise ConfigError(
+                    f"{name} must be a multiple of {s}, got {value}; use {max(s, value // s * s)}"
+                )
         return self.latent_channels, latent_frames(num_frames, self.temporal_stride), height // s, width // s
 
 

@@ -29,9 +29,13 @@ class Frames:
     def __post_init__(self):
         p = self.pixels
         if p.dtype != np.uint8 or p.ndim != 4 or p.shape[-1] != 3 or len(p) == 0:
-            raise DataError(f"frames must be uint8 [t>0, h, w, 3], got {p.dtype} {list(p.shape)}; convert them first")
+            raise DataError(
+                f"frames must be uint8 [t>0, h, w, 3], got {p.dtype} {list(p.shape)}; convert them first"
+            )
         if len(self.pts_seconds) != len(p) or not self.fps > 0:
-            raise DataError(f"frames need fps > 0 and one time a frame, got fps {self.fps}, {len(self.pts_seconds)} times")
+            raise DataError(
+                f"frames need fps > 0 and one time a frame, got fps {self.fps}, {len(self.pts_seconds)} times"
+            )
 
     @classmethod
     def at_constant_rate(cls, pixels: np.ndarray, fps: float) -> "Frames":

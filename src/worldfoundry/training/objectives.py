@@ -7,7 +7,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812  the field's name
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -86,7 +85,10 @@ class TokenizerTask:
         clips = []
         for s, index in self.sampler.draw(count, generator):
             pixels = self.sets[s].pixels
-            t, y, x = (_integer(n - m + 1, generator) for n, m in zip(pixels.shape[1:4], (length, size, size), strict=True))
+            t, y, x = (
+                _integer(n - m + 1, generator)
+                for n, m in zip(pixels.shape[1:4], (length, size, size), strict=True)
+            )
             clip = pixels[index, t : t + length, y : y + size, x : x + size]
             clips.append(clip[:, :, ::-1] if self.config.flip and _integer(2, generator) else clip)
         return to_unit(np.stack(clips)).to(self.device)

@@ -33,7 +33,9 @@ def resolve_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("train.device must be a device of this machine, got 'cuda' and there is no GPU; use --device cpu")
+        raise ConfigError(
+            "train.device must be a device of this machine, got 'cuda' and there is no GPU; use --device cpu"
+        )
     return torch.device(name)
 
 
@@ -53,7 +55,9 @@ def build_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Adam
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.eps)
+    return torch.optim.AdamW(
+        groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), eps=config.eps
+    )
 
 
 def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: int | None = None) -> Path:
@@ -71,7 +75,9 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     average = copy.deepcopy(task.network).requires_grad_(False).eval()
     state = _State(config=config, run=run, task=task, average=average)
     state.restore()
-    write_manifest(run, seed=config.seed, device=str(device), threads=torch.get_num_threads(), start_step=state.step)
+    write_manifest(
+        run, seed=config.seed, device=str(device), threads=torch.get_num_threads(), start_step=state.step
+    )
     state.run_until(config.steps if stop_after is None else min(config.steps, state.step + stop_after))
     return run
 
@@ -126,7 +132,12 @@ class _State:
         self.optimizer.step()
         update_ema(self.average, self.task.network, ema_beta(self.step, self.exponent))
         self.step += 1
-        return {"loss": loss.item(), **{k: v.item() for k, v in parts.items()}, "grad_norm": norm.item(), "lr": rate}
+        return {
+            "loss": loss.item(),
+            **{k: v.item() for k, v in parts.items()},
+            "grad_norm": norm.item(),
+            "lr": rate,
+        }
 
     def _report(self, metrics: dict[str, float], board: Any, *, done: bool) -> None:
         config = self.config
@@ -159,7 +170,11 @@ class _State:
 
     def restore(self) -> None:
         """Go on from the newest checkpoint that has its full state, if there is one."""
-        found = sorted(p.parent for p in self.run.glob("checkpoints/step-*/train_state.pt") if (p.parent / "DONE").exists())
+        found = sorted(
+            p.parent
+            for p in self.run.glob("checkpoints/step-*/train_state.pt")
+            if (p.parent / "DONE").exists()
+        )
         if not found:
             return
         state = torch.load(found[-1] / "train_state.pt", weights_only=True, map_location="cpu")

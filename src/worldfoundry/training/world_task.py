@@ -39,10 +39,18 @@ class WorldTask:
         self.tokenizer = load_tokenizer(world.tokenizer).to(device)
         assert release.tokenizer is not None, "load_tokenizer refuses other families"
         self.latents = [
-            encode_set(s, world.tokenizer, self.tokenizer, device=device, flips=(False, True) if config.flip else (False,))
+            encode_set(
+                s,
+                world.tokenizer,
+                self.tokenizer,
+                device=device,
+                flips=(False, True) if config.flip else (False,),
+            )
             for s in self.sets
         ]
-        self.network = DiffusionWorldNetwork(world, generator=torch.Generator().manual_seed(config.seed)).to(device)
+        self.network = DiffusionWorldNetwork(world, generator=torch.Generator().manual_seed(config.seed)).to(
+            device
+        )
         mean, std = latent_statistics(self.latents)
         self.network.latent_mean.copy_(mean)
         self.network.latent_std.copy_(std)
@@ -101,7 +109,9 @@ def encode_set(
 
 
 @torch.no_grad()
-def _encode(pixels: np.ndarray, path: Path, tokenizer: WaveletTokenizer, *, device: torch.device, flip: bool) -> None:
+def _encode(
+    pixels: np.ndarray, path: Path, tokenizer: WaveletTokenizer, *, device: torch.device, flip: bool
+) -> None:
     n, t, h, w, _ = pixels.shape
     shape = (n, *tokenizer.spec.latent_shape(num_frames=t, height=h, width=w))
     with atomic_path(path) as temporary:
@@ -115,6 +125,10 @@ def _encode(pixels: np.ndarray, path: Path, tokenizer: WaveletTokenizer, *, devi
 
 def latent_statistics(latents: list[list[np.ndarray]]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Mean and standard deviation of every channel over at most 256 clips of each array."""
-    parts = [torch.from_numpy(np.asarray(a[:: max(1, len(a) // 256)])).double() for arrays in latents for a in arrays]
+    parts = [
+        torch.from_numpy(np.asarray(a[:: max(1, len(a) // 256)])).double()
+        for arrays in latents
+        for a in arrays
+    ]
     flat = torch.cat([p.transpose(0, 1).flatten(1) for p in parts], dim=1)
     return flat.mean(1).float(), flat.std(1).float()

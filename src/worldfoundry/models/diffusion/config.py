@@ -30,7 +30,7 @@ class DiTConfig:
     adaln_lora_dim: int
     """Rank of the low-rank modulation of each sub-block."""
     text_channels: int
-    """Width of the text embeddings that cross-attention reads."""
+    """Width of the text embeddings that cross-attention reads; 0 builds no cross-attention."""
     latent_channels: int = 16
     """Channels of the latents, in and out."""
     mlp_ratio: float = 4.0
@@ -66,12 +66,15 @@ class DiTConfig:
                 "num_blocks",
                 "num_heads",
                 "adaln_lora_dim",
-                "text_channels",
                 "latent_channels",
             ),
             *("mlp_ratio", "patch_spatial", "patch_temporal", "rope_ratio_t", "rope_ratio_h", "rope_ratio_w"),
             *("max_latent_frames", "max_latent_height", "max_latent_width"),
         )
+        if self.text_channels < 0:
+            raise ConfigError(
+                f"text_channels must be at least 0, got {self.text_channels}; 0 builds no cross-attention"
+            )
         if self.model_channels % self.num_heads:
             raise ConfigError(
                 f"num_heads must divide model_channels {self.model_channels}, got {self.num_heads}; "

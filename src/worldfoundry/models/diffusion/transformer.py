@@ -141,13 +141,10 @@ class Block(nn.Module):
     def __init__(self, config: DiTConfig):
         super().__init__()
         d, rank = config.model_channels, config.adaln_lora_dim
-        self.blocks = nn.ModuleList(
-            [
-                Branch(SelfAttention(d, config.num_heads), d, rank),
-                Branch(CrossAttention(d, config.text_channels, config.num_heads), d, rank),
-                Branch(MLP(d, int(config.mlp_ratio * d)), d, rank),
-            ]
-        )
+        parts = {"0": SelfAttention(d, config.num_heads), "2": MLP(d, int(config.mlp_ratio * d))}
+        if config.text_channels:
+            parts["1"] = CrossAttention(d, config.text_channels, config.num_heads)
+        self.blocks = nn.ModuleDict({name: Branch(parts[name], d, rank) for name in sorted(parts)})
 
     def forward(
         self,
@@ -158,10 +155,10 @@ class Block(nn.Module):
         text: Float[Tensor, "b m e"] | None,
     ) -> Float[Tensor, "b n d"]:
         """Without text the cross-attention is skipped: it would add exactly zero."""
-        x = self.blocks[0](x, e, shared, rope)
+        x = self.blocks["0"](x, e, shared, rope)
         if text is not None:
-            x = self.blocks[1](x, e, shared, text)
-        return self.blocks[2](x, e, shared)
+            x = self.blocks["1"](x, e, shared, text)
+        return self.blocks["2"](x, e, shared)
 
 
 class FinalLayer(nn.Module):
@@ -249,6 +246,10 @@ class DiffusionTransformer(nn.Module):
         positions = self.extra_pos_embedder(*grid).flatten(0, 2)
         rope = self._rope(grid, fps, x.device)
         text = None if text is None or text.shape[1] == 0 else text
+        if text is not None and not self.config.text_channels:
+            raise ConfigError(
+                "this network takes no text (text_channels=0); leave it out or use a network that does"
+            )
         for block in self.blocks.values():
             tokens = block(tokens + positions, e, shared, rope, text)
         p, r = self.config.patch_spatial, self.config.patch_temporal

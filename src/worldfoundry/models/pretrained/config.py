@@ -36,7 +36,9 @@ class ReleaseConfig:
         """The configuration of the network."""
         found = self.tokenizer or self.world
         if found is None:
-            raise CheckpointError(f"release {self.name!r} must hold 'tokenizer' or 'world', got neither; mend config.json")
+            raise CheckpointError(
+                f"release {self.name!r} must hold 'tokenizer' or 'world', got neither; mend config.json"
+            )
         return found
 
 

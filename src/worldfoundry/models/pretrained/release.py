@@ -13,7 +13,9 @@ from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 
 
-def save_release(folder: Path, model: nn.Module, config: ReleaseConfig, *, dtype: torch.dtype = torch.float32) -> None:
+def save_release(
+    folder: Path, model: nn.Module, config: ReleaseConfig, *, dtype: torch.dtype = torch.float32
+) -> None:
     """Write a release into an existing folder; floating-point weights are stored as ``dtype``."""
     state = {
         key: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
@@ -47,7 +49,9 @@ def load_tokenizer(name: str) -> WaveletTokenizer:
     """A tokenizer by shipped name or folder, ready for inference."""
     folder, release = read_release(name)
     if release.tokenizer is None:
-        raise CheckpointError(f"{name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'")
+        raise CheckpointError(
+            f"{name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'"
+        )
     model = WaveletTokenizer(release.tokenizer)
     load_weights(model, folder / "model.safetensors")
     return model.eval().requires_grad_(False)

@@ -49,7 +49,9 @@ class TokenizerConfig:
             )
         for name in ("channels", "num_res_blocks", "z_channels", "latent_channels"):
             if getattr(self, name) < 1:
-                raise ConfigError(f"tokenizer.{name} must be at least 1, got {getattr(self, name)}; give a positive number")
+                raise ConfigError(
+                    f"tokenizer.{name} must be at least 1, got {getattr(self, name)}; give a positive number"
+                )
 
     @property
     def num_spatial_stages(self) -> int:

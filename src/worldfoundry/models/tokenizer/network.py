@@ -36,9 +36,13 @@ def _clips(x: Tensor, batch: int) -> Tensor:
 class CausalConv(nn.Module):
     """A convolution over space (1,k,k), or over time (k,1,1) and causal, or over channels (1,1,1)."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: tuple[int, int, int], *, stride: int = 1, padding: int = 0):
+    def __init__(
+        self, c_in: int, c_out: int, kernel: tuple[int, int, int], *, stride: int = 1, padding: int = 0
+    ):
         super().__init__()
-        self.conv3d = nn.Conv3d(c_in, c_out, kernel)  # holds the weights under their published name; never called
+        self.conv3d = nn.Conv3d(
+            c_in, c_out, kernel
+        )  # holds the weights under their published name; never called
         self.stride, self.padding = stride, padding
 
     def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co u i j"]:
@@ -235,7 +239,9 @@ class Decoder(nn.Module):
 def _decoder_upsampling(config: TokenizerConfig, depth: int) -> tuple[bool, bool]:
     """(space, time) of the up-sampler ``depth`` levels below the bottom; not the mirror of the encoder, as published."""
     time = 0 < depth < config.num_temporal_stages + 1
-    space = time or (depth < config.num_spatial_stages and config.num_spatial_stages > config.num_temporal_stages)
+    space = time or (
+        depth < config.num_spatial_stages and config.num_spatial_stages > config.num_temporal_stages
+    )
     return space, time
 
 
@@ -270,27 +276,110 @@ class WaveletTokenizer(nn.Module):
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        """Fresh weights from ``generator`` alone.
+        """Fresh weights from ``generator`` alone: a linear wavelet codec plus noise.
+
+        From independent random weights the sixteen latents start as a random mixture of all bands, and hundreds of steps go
+        into unmixing it. Here the network starts as a codec that keeps the coarsest wavelet bands; training improves on it.
 
         ============================ ==================================================================
-        convolutions                 normal, variance 1 / fan in; bias 0
-        (3,1,1), as many out as in   the identity on the present frame, plus a tenth of the above
-        the last convolution         a tenth of that: an inverse wavelet adds 64 bands for each pixel,
-                                     and their noise would drown the picture for hundreds of steps
+        convolutions                 normal, 0.05 of variance-preserving; biases 0; plus, where named below:
+        equal widths                 the identity on the present pixel and frame
+        widening shortcuts           ``[I, -I]``, since silu(x) - silu(-x) = x carries signals unbent
+        narrowing shortcuts          ``[I, -I] / 2``
+        ends of encoder, decoder     copies between bands, coarsest first, and latents
+        idle channels                a constant, which keeps the frame norm from rescaling each frame
+        second convolutions of
+        residual branches            a tenth of the noise
         norms                        weight 1, bias 0
         ============================ ==================================================================
         """
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
-                c_out, c_in, kt = module.weight.shape[:3]
-                present = kt > 1 and c_out == c_in
-                std = 1 / math.sqrt(module.weight[0].numel())
-                module.weight.normal_(0, std * (0.1 if present else 1.0), generator=generator)
-                if present:
-                    module.weight[:, :, -1, 0, 0] += torch.eye(c_out)
+                std = 0.05 / math.sqrt(module.weight[0].numel())
+                module.weight.normal_(0, std, generator=generator)
                 assert module.bias is not None, "every convolution of this network has a bias"
                 module.bias.zero_()
             elif isinstance(module, nn.GroupNorm):
                 module.weight.fill_(1)
                 module.bias.zero_()
-        self.decoder.conv_out[1].conv3d.weight.mul_(0.1)
+        for module in self.modules():
+            if isinstance(module, ResBlock):
+                module.conv2[0].conv3d.weight.mul_(0.1)
+                _add_tap(module.conv1[1], torch.eye(module.conv1[1].conv3d.out_channels))
+                _add_tap(module.conv2[1], torch.eye(module.conv2[1].conv3d.out_channels))
+                if isinstance(module.nin_shortcut, CausalConv):
+                    _add_tap(module.nin_shortcut, _signed(*module.nin_shortcut.conv3d.weight.shape[:2]))
+            elif isinstance(module, Attention):
+                module.proj_out.conv3d.weight.mul_(0.1)
+            elif isinstance(module, Downsample | Upsample) and isinstance(module.conv3, CausalConv):
+                _add_tap(module.conv3, torch.eye(module.conv3.conv3d.out_channels))
+        for conv in (self.quant_conv, self.post_quant_conv):
+            _add_tap(conv, torch.eye(*conv.conv3d.weight.shape[:2]))
+        self._initialise_ends()
+
+    def _initialise_ends(self) -> None:
+        """Band ``order[j]`` goes to channel ``j`` of the encoder, to latent ``j``, to channel ``j`` of the decoder and back."""
+        order = _coarse_first(self.config.patch_size)
+        gain = torch.full((len(order),), 4.0)
+        gain[:3] = 1.0  # the mean of a patch varies far more than any other band
+        z = self.config.z_channels
+        for first, then in (self.encoder.conv_in, self.encoder.conv_out, self.decoder.conv_in, self.decoder.conv_out):
+            _add_tap(then, torch.eye(then.conv3d.out_channels))
+            first.conv3d.bias.zero_()
+
+        first = self.encoder.conv_in[0]
+        width = first.conv3d.out_channels
+        copied = min(width // 2, len(order))
+        matrix = torch.zeros(width, len(order))
+        matrix[range(copied), order[:copied]] = gain[:copied]
+        _add_tap(first, matrix)
+        first.conv3d.bias[copied:] = 1.0
+
+        first = self.encoder.conv_out[0]
+        half = first.conv3d.in_channels // 2
+        matrix = torch.zeros(z, 2 * half)
+        for j in range(min(z, half)):
+            matrix[j, j], matrix[j, half + j] = 1.0, -1.0
+        _add_tap(first, matrix)
+
+        first = self.decoder.conv_in[0]
+        half = self.decoder.conv_out[0].conv3d.in_channels // 2
+        block = torch.cat([torch.eye(half, z), torch.zeros(half, 1)], dim=1)
+        block[z:, -1] = 1.0
+        block = torch.cat([block, -block])
+        while len(block) < first.conv3d.out_channels:
+            block = torch.cat([block, -block])
+        _add_tap(first, block[:, :z])
+        first.conv3d.bias.copy_(block[:, -1])
+
+        first = self.decoder.conv_out[0]
+        first.conv3d.weight.mul_(0.1)  # an inverse wavelet adds 64 bands for each pixel, and their noise with them
+        matrix = torch.zeros(len(order), 2 * half)
+        for j in range(min(z, half)):
+            matrix[order[j], j], matrix[order[j], half + j] = 0.62 / gain[j], -0.62 / gain[j]  # undoes the norms
+        _add_tap(first, matrix)
+
+def _add_tap(conv: CausalConv, matrix: Float[Tensor, "co ci"]) -> None:
+    """Add a channel matrix that acts on the present pixel and frame alone."""
+    weight = conv.conv3d.weight
+    weight[:, :, -1, weight.shape[3] // 2, weight.shape[4] // 2] += matrix
+
+
+def _signed(c_out: int, c_in: int) -> Float[Tensor, "co ci"]:
+    """``[I, -I]`` for doubling, its half transpose for halving, else the identity as far as it goes."""
+    if c_out == 2 * c_in:
+        return torch.cat([torch.eye(c_in), -torch.eye(c_in)])
+    if c_in == 2 * c_out:
+        return torch.cat([torch.eye(c_out), -torch.eye(c_out)], dim=1) / 2
+    return torch.eye(c_out, c_in)
+
+
+def _coarse_first(patch_size: int) -> list[int]:
+    """Wavelet channels from the coarsest band to the finest: by number of high-pass letters at fine levels first."""
+    levels = int(math.log2(patch_size))
+
+    def fineness(channel: int) -> tuple[int, ...]:
+        bands = [(channel // 3) // 8**level % 8 for level in range(levels)]  # finest level first
+        return (*(int(band > 0) for band in bands), *(band.bit_count() for band in bands), *bands)
+
+    return sorted(range(3 * patch_size**3), key=fineness)

@@ -12,7 +12,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 _AXES = (2, 3, 4)
-_TAP = float(np.float32(2**-0.5))  # taps and gain of the published filters: they cancel, up to the rounding that parity wants
+_TAP = float(
+    np.float32(2**-0.5)
+)  # taps and gain of the published filters: they cancel, up to the rounding that parity wants
 _GAIN = float(np.float32(8**0.5))
 
 

@@ -1,0 +1,57 @@
+"""``worldfoundry generate``: predict what happens next in a video or after an image."""
+
+import importlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from worldfoundry.core.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateArgs:
+    """Predict what happens next in a video or after an image.
+
+    Example: worldfoundry generate --video clip.mp4 --fit crop --resample --out future.mp4
+    """
+
+    out: Path
+    """mp4 to write: the context, then the prediction."""
+    model: str = "dit-v2w-nano"
+    """Shipped name, release folder or run folder."""
+    video: Path | None = None
+    """Video whose last frames are the context."""
+    image: Path | None = None
+    """Image that is the context."""
+    prompt: str | None = None
+    """Text; an error for models that take none."""
+    context_frames: int = 5
+    """Frames of context to take from the end of --video."""
+    num_frames: int = 32
+    """Frames to predict; longer than one window goes on in latent space."""
+    seed: int = 0
+    """Seed of the noise; the same seed gives the same bytes."""
+    fit: Literal["exact", "crop"] = "exact"
+    """exact: the input must have the model's size; crop: cut its centre and resize."""
+    resample: bool = False
+    """Take the nearest frames at the model's rate; without it a different rate is an error."""
+    json: bool = False
+    """Print the result as JSON."""
+    dry_run: bool = False
+    """Print the frame arithmetic and stop."""
+
+    def __post_init__(self):
+        if (self.video is None) == (self.image is None):
+            raise ConfigError("generate needs one of --video and --image, got both or neither; give one")
+        if self.out.suffix.lower() != ".mp4":
+            raise ConfigError(f"--out must end in .mp4, got {str(self.out)!r}; rename it")
+
+
+def run(args: list[str]) -> int:
+    """Parse, predict, write, print."""
+    options = tyro.cli(GenerateArgs, prog="worldfoundry generate", args=args)
+    sys.stdout.write(importlib.import_module("worldfoundry.cli.generate_work").generate(options) + "\n")
+    return 0

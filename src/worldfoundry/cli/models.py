@@ -1,0 +1,64 @@
+"""``worldfoundry models``: what weights are at hand."""
+
+import json
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+from tyro.extras import SubcommandApp
+
+from worldfoundry.models.pretrained.config import describe, shipped_names
+
+app = SubcommandApp()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListArgs:
+    """Names of the shipped models.
+
+    Example: worldfoundry models list
+    """
+
+    json: bool = False
+    """Print JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowArgs:
+    """Everything that is known of one model.
+
+    Example: worldfoundry models show dit-v2w-nano
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    """Shipped name, release folder or run folder."""
+    json: bool = False
+    """Print JSON."""
+
+
+@app.command(name="list")
+def list_models(args: tyro.conf.OmitArgPrefixes[ListArgs]) -> None:
+    """List the shipped models."""
+    rows = [describe(name) for name in shipped_names()]
+    if args.json:
+        sys.stdout.write(
+            json.dumps([{k: r[k] for k in ("name", "family", "bytes", "steps")} for r in rows]) + "\n"
+        )
+        return
+    for r in rows:
+        sys.stdout.write(
+            f"{r['name']:<28} {r['family']:<16} {r['bytes'] / 1e6:6.1f} MB  {r['steps']} steps\n"
+        )
+
+
+@app.command(name="show")
+def show_model(args: tyro.conf.OmitArgPrefixes[ShowArgs]) -> None:
+    """Show one model."""
+    sys.stdout.write(json.dumps(describe(args.name), indent=None if args.json else 2) + "\n")
+
+
+def run(args: list[str]) -> int:
+    """Parse and print."""
+    app.cli(prog="worldfoundry models", args=args)
+    return 0

@@ -1,0 +1,16 @@
+"""The table of recipes."""
+
+from collections.abc import Callable
+
+from worldfoundry.core.registry import Registry
+from worldfoundry.training.config import TrainConfig
+
+RECIPES: Registry[Callable[[], TrainConfig]] = Registry(
+    "recipe",
+    {
+        "wavetok-c-t4s8z16-nano": "worldfoundry.recipes.tokenizer:wavetok_nano",
+        "wavetok-c-t4s8z16-nano-debug": "worldfoundry.recipes.tokenizer:wavetok_nano_debug",
+        "dit-v2w-nano": "worldfoundry.recipes.worlds:dit_v2w_nano",
+        "dit-v2w-nano-debug": "worldfoundry.recipes.worlds:dit_v2w_nano_debug",
+    },
+)
