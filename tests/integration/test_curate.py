@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -104,6 +106,7 @@ def test_killed_half_way_and_run_again_is_the_same_as_straight(straight, footage
     parts = {p: p.stat().st_mtime_ns for p in out.glob("work/*.json")}
     assert len(parts) == 2
     next(out.glob("clips/*")).unlink()  # its video is done again
+    (out / "clips" / ".half.tmp-0123.mp4").write_bytes(b"as kill -9 leaves it")
     pipeline.run(footage, out, CONFIG)
     assert sum(p.stat().st_mtime_ns == t for p, t in parts.items()) == 1
     assert everything(out) == everything(straight)
@@ -188,6 +191,17 @@ def test_names_from_outside_cannot_write_into_the_report(tmp_path):
     assert "<b>&.mp4" not in page
 
 
+def test_help_needs_neither_torch_nor_opencv():
+    code = (
+        "import sys, worldfoundry.cli.curate as c\n"
+        "try: c.run(['run', '--help'])\n"
+        "except SystemExit: pass\n"
+        "sys.exit(bool({'torch', 'cv2', 'av', 'pyarrow', 'scenedetect'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, "--min-motion" in done.stdout) == (0, True)
+
+
 def test_the_command_runs_plans_and_reports(footage, tmp_path, capsys):
     out = tmp_path / "out"
     settings = ["--out", str(out), "--min-clip-seconds", "0.5", "--analysis-width", "96"]
@@ -201,3 +215,20 @@ def test_the_command_runs_plans_and_reports(footage, tmp_path, capsys):
     assert (facts["videos"], facts["kept"]) == (6, 3)
     assert command.run(["report", str(out)]) == 0
     assert capsys.readouterr().out == f"report {out / 'report.html'}\n"
+
+
+def test_the_samples_are_small_licensed_and_as_described():
+    folder = Path(__file__).parents[2] / "samples"
+    licences = (folder / "LICENSES.md").read_text()
+    clips = sorted(folder.glob("*.mp4"))
+    assert len(clips) == 6
+    assert sum(p.stat().st_size for p in clips) < 5e6
+    for path in clips:
+        assert f"`{path.name}`" in licences
+        if path.name == "broken.mp4":
+            with pytest.raises(DataError, match=r"got \d+ of 150 frames"):
+                read_video(path, height=32)
+        else:
+            info = probe(path)
+            assert f"{info.num_frames} frames, {info.width}x{info.height}" in licences
+            assert 3 <= info.duration_seconds <= 8.1

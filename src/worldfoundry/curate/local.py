@@ -1,6 +1,8 @@
 """The local executor: one process a worker, and a boundary around every item."""
 
 import multiprocessing
+import os
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
@@ -65,7 +67,7 @@ def _in_pool(
     context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
     if "forkserver" in methods:
         context.set_forkserver_preload([function.__module__])  # heavy imports once, not once a worker
-    pool = ProcessPoolExecutor(num_workers, mp_context=context)
+    pool = ProcessPoolExecutor(num_workers, mp_context=context, initializer=_end_with_parent)
     try:
         waiting: dict[Future[Any], int] = {
             pool.submit(guarded, function, item): k for k, item in items.items()
@@ -75,3 +77,15 @@ def _in_pool(
             yield waiting[done], died if isinstance(died, BrokenProcessPool) else done.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """Leave at once when the parent is gone: a killed run must not leave workers behind."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "workers are child processes"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -2,12 +2,12 @@
 
 One decode of the small frames feeds the measures of all stages; then each stage judges, and only what is kept is encoded.
 Running the same command again continues: finished videos are taken from their part files. An output folder belongs to one
-source folder and one configuration; anything else is refused, so that a set is never a mixture.
+source folder and one configuration; anything else is refused, so that a set is never a mixture. One run at a time may
+write to it.
 """
 
 import hashlib
 import json
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -130,7 +130,7 @@ def _curate(job: VideoJob, sha: str) -> Row:
         measures = [stage.begin(source) for stage in order]
         film = Filmstrip()
         width = min(job.config.analysis_width, source.width)
-        for pixels, seconds in iter_frames(job.video, start_seconds=-math.inf, width=width):
+        for pixels, seconds in iter_frames(job.video, width=width):
             for measure in (*measures, film):
                 if measure is not None:
                     measure.observe(pixels, seconds)
@@ -147,7 +147,8 @@ def _curate(job: VideoJob, sha: str) -> Row:
 
 
 def _part(job: VideoJob, sha: str, outcomes: list[Record | Rejection], film: Filmstrip | None) -> Row:
-    rows = sorted((row_of(o) for o in outcomes), key=lambda row: row["start_seconds"])
+    # A part belongs to content, not to a name: copies of one file, done at the same time, write the same bytes.
+    rows = sorted(({**row_of(o), "source": ""} for o in outcomes), key=lambda row: row["start_seconds"])
     strips = {
         row["clip_id"]: film.strip(row["start_seconds"], row["end_seconds"])
         for row in rows
@@ -228,6 +229,8 @@ def _claim(source_dir: Path, out: Path, config: CurateConfig) -> Row:
         raise ConfigError(
             f"out {str(out)!r} must lie outside the source folder {str(source_dir)!r}; give another folder"
         )
+    for leftover in (*out.glob("clips/.*.tmp-*"), *out.glob("work/.*.tmp-*"), *out.glob(".*.tmp-*")):
+        leftover.unlink()  # half-written files of a killed run
     write_json(path, manifest)
     return manifest
 

@@ -35,7 +35,8 @@ code{font:13px ui-monospace,"SF Mono","DejaVu Sans Mono",monospace}
 .card a{display:block;background:#e9ecf0}.strip{width:100%;max-height:130px;object-fit:contain;display:block}
 .card div{padding:10px 12px}.name{font-weight:600;overflow-wrap:anywhere}
 .meter{display:flex;height:6px;border-radius:3px;background:#eef0f3;margin:8px 0 4px;overflow:hidden}
-table{border-collapse:collapse;width:100%}th{text-align:left;color:var(--soft);font-weight:500}
+table{border-collapse:collapse;width:100%}td .name{display:inline-block;min-width:170px}.card{font-size:14px}
+th{text-align:left;color:var(--soft);font-weight:500}
 td,th{padding:9px 10px;border-bottom:1px solid var(--line);vertical-align:top}tr:last-child td{border-bottom:0}
 td img{height:54px;border-radius:4px;display:block;max-width:300px;object-fit:contain}
 .badge{display:inline-block;padding:1px 9px;border-radius:10px;background:#faeae5;color:#9c3f29;font-size:13px;white-space:nowrap}

@@ -66,7 +66,7 @@ def _cut(path: Path, config: PrepareConfig) -> Iterator[tuple[np.ndarray, dict[s
     whole = read_video(path)
     if whole.fps < 0.95 * config.fps:
         raise DataError(
-            f"{path} runs at {whole.fps:.3g} fps, below the {config.fps} asked for: frames would repeat; lower --fps or leave it out"
+            f"{path} must run at {config.fps:g} fps or more, got {whole.fps:.3g}: frames would repeat; lower --fps"
         )
     frames = resample_rate(whole, config.fps)
     h, w = frames.pixels.shape[1:3]

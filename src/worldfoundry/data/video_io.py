@@ -98,6 +98,8 @@ def read_video(
 ) -> Frames:
     """Decode the frames with ``start_seconds <= time < end_seconds``, at most ``max_frames`` of them.
 
+    A ``start_seconds`` of 0 is the first frame, whatever its time.
+
     Given one of ``height`` and ``width``, the other keeps the aspect ratio. ``fps`` of the result is measured from its
     own presentation times. A truncated or damaged span raises DataError; it is never shortened silently.
     """
@@ -460,6 +462,7 @@ def _decode(
     width: int | None = None,
 ) -> Iterator[TimedFrame]:
     _check_span(start, end, max_frames)
+    start = -math.inf if start <= 0 else start  # a few files begin just before 0
     count, last = 0, -math.inf
     for frame, seconds, number in _timed(video, start):
         if seconds < start:

@@ -11,8 +11,8 @@ import numpy as np
 
 from worldfoundry.core.errors import ConfigError, UnknownNameError, require_package
 from worldfoundry.protocols.video import Camera, Frames
-from worldfoundry.simulate.render import make_renderer, camera_matrices
-from worldfoundry.simulate.scenes import SCENES, TIMESTEP_SECONDS, Scene
+from worldfoundry.simulate.render import camera_matrices, make_renderer
+from worldfoundry.simulate.scenes import SCENES, TIMESTEP_SECONDS
 
 _LEAST_SIZE_PX = 16
 
@@ -90,7 +90,9 @@ def simulate(
         scene=scene,
         seed=seed,
         frames=Frames.at_constant_rate(pixels, fps),
-        camera=Camera(intrinsics=intrinsics, world_from_camera=np.repeat(world_from_camera[None], num_frames, 0)),
+        camera=Camera(
+            intrinsics=intrinsics, world_from_camera=np.repeat(world_from_camera[None], num_frames, 0)
+        ),
         segmentation=segmentation,
         depth=depth,
         body_names=world.body_names,
@@ -107,7 +109,9 @@ def _check(*, num_frames: int, fps: float, height: int, width: int) -> None:
         raise ConfigError(f"fps must be positive, got {fps}; the samples use 10")
     for name, value in (("height", height), ("width", width)):
         if value < _LEAST_SIZE_PX:
-            raise ConfigError(f"{name} must be at least {_LEAST_SIZE_PX} pixels, got {value}; the samples use 64")
+            raise ConfigError(
+                f"{name} must be at least {_LEAST_SIZE_PX} pixels, got {value}; the samples use 64"
+            )
 
 
 def _world_velocities(data: Any, n: int) -> np.ndarray:

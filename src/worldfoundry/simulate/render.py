@@ -8,9 +8,12 @@ Pixel (i, j) covers [j, j+1] x [i, i+1]; its centre is at +0.5. Depth and segmen
 Colours are linear inside and displayed with a square root (exact on every machine, near the sRGB curve).
 """
 
+import functools
 import logging
+import subprocess
+import sys
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -43,6 +46,7 @@ class Picture:
     """float32 [h, w], metres along the optical axis, inf for the sky."""
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """Looks at the current state of a scene."""
 
@@ -58,13 +62,26 @@ def make_renderer(name: str, scene: Scene, model: Any, *, height: int, width: in
     caster = RayCaster(scene, model, height=height, width=width)
     if name == "raycast":
         return caster
-    try:
-        return _GlRenderer(caster, model)
-    except MissingDependencyError:
+    if why_not := _gl_failure():
         if name == "gl":
-            raise
-        _logger.info("renderer 'auto': no OpenGL context here, using 'raycast'")
+            raise MissingDependencyError(
+                f"renderer 'gl' needs an OpenGL context and got {why_not!r}; "
+                "set MUJOCO_GL=egl or osmesa where their libraries are installed, or use 'raycast'"
+            )
+        _logger.info("renderer 'auto': no OpenGL context here (%s), using 'raycast'", why_not)
         return caster
+    return _GlRenderer(caster, model)
+
+
+@functools.cache
+def _gl_failure() -> str:
+    """Why no OpenGL context can be made, empty if one can; tried in a child, because a failed attempt may abort."""
+    attempt = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).close()"
+    child = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True, check=False)
+    if child.returncode == 0:
+        return ""
+    lines = [line for line in child.stderr.splitlines() if "Error" in line]
+    return lines[-1].strip() if lines else f"exit status {child.returncode}"
 
 
 def camera_matrices(view: View, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -92,7 +109,9 @@ class RayCaster:
         self._model, self._view, self._surfaces = model, scene.view, scene.surfaces
         self.height, self.width = height, width
         if len(scene.surfaces) != model.ngeom:
-            raise ConfigError(f"scene.surfaces must have one entry a geom, got {len(scene.surfaces)} for {model.ngeom}")
+            raise ConfigError(
+                f"scene.surfaces must have one entry a geom, got {len(scene.surfaces)} for {model.ngeom}"
+            )
         self._moving = np.flatnonzero(model.geom_bodyid > 0)
         model.geom_group[:] = _STATIC_GROUP
         model.geom_group[self._moving] = _MOVING_GROUP
@@ -110,7 +129,10 @@ class RayCaster:
         self._sun_axes = np.stack([side, np.cross(sun, side), -sun])
         disc = (_SUBPIXELS[[0, 1, 3, 2]] - 0.5) * 2 * np.sqrt(2) * _SUN_DISTANCE_M * _SUN_RADIUS_RAD
         self._suns = (
-            self._view.target + _SUN_DISTANCE_M * sun + disc[:, :1] * self._sun_axes[0] + disc[:, 1:] * self._sun_axes[1]
+            self._view.target
+            + _SUN_DISTANCE_M * sun
+            + disc[:, :1] * self._sun_axes[0]
+            + disc[:, 1:] * self._sun_axes[1]
         )
 
     def _set_rays(self) -> None:
@@ -135,7 +157,9 @@ class RayCaster:
             mask = np.zeros(6, np.uint8)
             mask[list(groups)] = 1
             flat = np.ascontiguousarray(rays).reshape(-1)
-            self._mujoco.mj_multiRay(self._model, data, origin, flat, mask, 1, -1, geom, distance, normal, n, 1e6)
+            self._mujoco.mj_multiRay(
+                self._model, data, origin, flat, mask, 1, -1, geom, distance, normal, n, 1e6
+            )
         distance[geom < 0] = np.inf
         return geom, distance, normal.reshape(n, 3)
 
@@ -207,7 +231,9 @@ class RayCaster:
 
     def _set_background(self, data: Any) -> None:
         static = (_STATIC_GROUP,)
-        self._dark, self._light, self._lit, self._distance, self._points = self._layer(data, self._rays[1:], static)
+        self._dark, self._light, self._lit, self._distance, self._points = self._layer(
+            data, self._rays[1:], static
+        )
         rgb = _display(_average(self._dark + self._light * self._lit[..., None]))
         geom, distance, _ = self._cast(data, self._eye, self._rays[0], static)
         self._centre_distance = distance
@@ -255,7 +281,12 @@ class RayCaster:
         boxes = self._from_sun(sun, corners)
         low, high = boxes.min(1), boxes.max(1)
         u, v = self._shadow_map[sun, :, 0], self._shadow_map[sun, :, 1]
-        some = np.flatnonzero((u >= low[:, 0].min()) & (u <= high[:, 0].max()) & (v >= low[:, 1].min()) & (v <= high[:, 1].max()))
+        some = np.flatnonzero(
+            (u >= low[:, 0].min())
+            & (u <= high[:, 0].max())
+            & (v >= low[:, 1].min())
+            & (v <= high[:, 1].max())
+        )
         u, v = u[some], v[some]
         inside = np.zeros(len(some), bool)
         for (u0, v0), (u1, v1) in zip(low, high, strict=True):
@@ -328,12 +359,7 @@ class _GlRenderer:
         self._caster = caster
         k, pose = caster.intrinsics, caster.world_from_camera
         model.vis.global_.fovy = np.degrees(2 * np.arctan(caster.height / (2 * k[1, 1])))
-        try:
-            self._gl = self._mujoco.Renderer(model, caster.height, caster.width)
-        except (ImportError, AttributeError, RuntimeError, OSError, self._mujoco.FatalError) as error:
-            raise MissingDependencyError(
-                f"renderer 'gl' needs an OpenGL context and found none ({error}); set MUJOCO_GL=egl or use 'raycast'"
-            ) from error
+        self._gl = self._mujoco.Renderer(model, caster.height, caster.width)
         forward = pose[:3, 2]
         self._camera = self._mujoco.MjvCamera()
         self._camera.type = self._mujoco.mjtCamera.mjCAMERA_FREE

@@ -103,7 +103,9 @@ class _Builder:
             'type="plane" size="0 0 1"',
             Surface(
                 colour=_hsv(hue, rng.uniform(0.05, 0.28), value),
-                accent=_hsv(hue + rng.uniform(-0.08, 0.08), rng.uniform(0.08, 0.3), value * rng.uniform(0.76, 0.86)),
+                accent=_hsv(
+                    hue + rng.uniform(-0.08, 0.08), rng.uniform(0.08, 0.3), value * rng.uniform(0.76, 0.86)
+                ),
                 pattern=pattern,
                 scale_m=rng.uniform(1.1, 1.8) if pattern == "checker" else rng.uniform(2.0, 3.5),
                 seed=int(rng.integers(1 << 31)),
@@ -134,7 +136,13 @@ class _Builder:
         )
         light = tuple(0.25 * c + 0.75 * 0.98 for c in colour)
         self.moving_surfaces.append(
-            Surface(colour=colour, accent=light, pattern="stripe", scale_m=stripe_m, gloss=self.rng.uniform(0.15, 0.4))
+            Surface(
+                colour=colour,
+                accent=light,
+                pattern="stripe",
+                scale_m=stripe_m,
+                gloss=self.rng.uniform(0.15, 0.4),
+            )
         )
         self.names.append(name)
         self.velocities.append(velocity)
@@ -175,7 +183,9 @@ def free_fall(rng: np.random.Generator) -> Scene:
         velocity += [*rng.uniform(-2.5, 2.5, 3)]
         world.add_moving(f"{kind}-{k + 1}", shape, pose, velocity, stripe_m=stripe, colour=world.colours[k])
     view = _view(rng, target=(0, 0, 1.5), distance_m=6.0, azimuth_rad=0.25, elevation_rad=(0.1, 0.28))
-    return world.finish(view=view, contact=_contact(rng, restitution=(0.45, 0.7), friction=0.6, rolling_m=0.02))
+    return world.finish(
+        view=view, contact=_contact(rng, restitution=(0.45, 0.7), friction=0.6, rolling_m=0.02)
+    )
 
 
 def tilted_plane(rng: np.random.Generator) -> Scene:
@@ -212,7 +222,9 @@ def tilted_plane(rng: np.random.Generator) -> Scene:
     for k, y in enumerate(lanes):
         radius = rng.uniform(0.3, 0.38) if count == 2 else rng.uniform(0.34, 0.44)
         kind, shape, height, stripe = _ramp_shape(rng, radius, angle)
-        start = foot - along * (length - rng.uniform(0.45, 0.8)) + normal * (height + 0.004) + np.array([0, y, 0])
+        start = (
+            foot - along * (length - rng.uniform(0.45, 0.8)) + normal * (height + 0.004) + np.array([0, y, 0])
+        )
         # Rollers lie with their axis across the ramp; everything else lies flat on it.
         if kind in ("cylinder", "capsule"):
             axes = f'xyaxes="{_numbers(along * side)} {_numbers(normal)}"'
@@ -220,10 +232,17 @@ def tilted_plane(rng: np.random.Generator) -> Scene:
             axes = f'xyaxes="{_numbers(along * side)} 0 1 0"'
         velocity = [0.0] * 6
         world.add_moving(
-            f"{kind}-{k + 1}", shape, f'pos="{_numbers(start)}" {axes}', velocity, stripe_m=stripe, colour=world.colours[k]
+            f"{kind}-{k + 1}",
+            shape,
+            f'pos="{_numbers(start)}" {axes}',
+            velocity,
+            stripe_m=stripe,
+            colour=world.colours[k],
         )
     view = _view(rng, target=(0.0, 0, 0.5), distance_m=6.6, azimuth_rad=0.3, elevation_rad=(0.22, 0.42))
-    return world.finish(view=view, contact=_contact(rng, restitution=(0.1, 0.3), friction=0.6, rolling_m=0.004))
+    return world.finish(
+        view=view, contact=_contact(rng, restitution=(0.1, 0.3), friction=0.6, rolling_m=0.004)
+    )
 
 
 def dominoes(rng: np.random.Generator) -> Scene:
@@ -253,12 +272,26 @@ def dominoes(rng: np.random.Generator) -> Scene:
         velocity = [0.0] * 6
         if k == 0:  # a push at the top, turning about the lower edge
             push = rng.uniform(1.2, 1.6)
-            velocity = [side * push * half[2] * np.cos(headings[0]), push * half[2] * np.sin(headings[0]), 0, 0, push, 0]
+            velocity = [
+                side * push * half[2] * np.cos(headings[0]),
+                push * half[2] * np.sin(headings[0]),
+                0,
+                0,
+                push,
+                0,
+            ]
         world.add_moving(f"domino-{k + 1}", shape, pose, velocity, stripe_m=0.0, colour=colour)
     view = _view(
-        rng, target=(0, 0, 0.42), distance_m=6.6, azimuth_rad=0.5, elevation_rad=(0.25, 0.5), least_azimuth_rad=0.25
+        rng,
+        target=(0, 0, 0.42),
+        distance_m=6.6,
+        azimuth_rad=0.5,
+        elevation_rad=(0.25, 0.5),
+        least_azimuth_rad=0.25,
     )
-    return world.finish(view=view, contact=_contact(rng, restitution=(0.02, 0.1), friction=0.5, rolling_m=0.001))
+    return world.finish(
+        view=view, contact=_contact(rng, restitution=(0.02, 0.1), friction=0.5, rolling_m=0.001)
+    )
 
 
 SCENES: dict[str, Callable[[np.random.Generator], Scene]] = {
@@ -283,20 +316,31 @@ def _view(
     elevation = rng.uniform(*elevation_rad)
     distance = distance_m * rng.uniform(0.96, 1.06)
     at = np.array(target) + rng.uniform(-0.06, 0.06, 3)
-    back = np.array([np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)])
+    back = np.array(
+        [np.sin(azimuth) * np.cos(elevation), -np.cos(azimuth) * np.cos(elevation), np.sin(elevation)]
+    )
     sun_azimuth, sun_elevation = rng.choice([-1, 1]) * rng.uniform(0.5, 1.0), rng.uniform(0.85, 1.15)
-    sun = [np.sin(sun_azimuth) * np.cos(sun_elevation), -np.cos(sun_azimuth) * np.cos(sun_elevation), np.sin(sun_elevation)]
+    sun = [
+        np.sin(sun_azimuth) * np.cos(sun_elevation),
+        -np.cos(sun_azimuth) * np.cos(sun_elevation),
+        np.sin(sun_elevation),
+    ]
     hue = rng.uniform(0.53, 0.62)
     return View(
         eye=at + distance * back,
         target=at,
         fov_rad=np.radians(35),
         sun=np.array(sun),
-        sky=(_hsv(hue, rng.uniform(0.08, 0.2), 0.95), _hsv(hue, rng.uniform(0.35, 0.5), rng.uniform(0.75, 0.9))),
+        sky=(
+            _hsv(hue, rng.uniform(0.08, 0.2), 0.95),
+            _hsv(hue, rng.uniform(0.35, 0.5), rng.uniform(0.75, 0.9)),
+        ),
     )
 
 
-def _contact(rng: np.random.Generator, *, restitution: tuple[float, float], friction: float, rolling_m: float) -> str:
+def _contact(
+    rng: np.random.Generator, *, restitution: tuple[float, float], friction: float, rolling_m: float
+) -> str:
     """Geom defaults for a bounce of the given restitution (a damped spring at 220 rad/s, MuJoCo's direct solref)."""
     log_e = np.log(rng.uniform(*restitution))
     damping_ratio = -log_e / np.sqrt(np.pi**2 + log_e**2)
@@ -329,7 +373,11 @@ def _ramp_shape(rng: np.random.Generator, radius: float, angle: float) -> tuple[
         slip = np.tan(angle) * rng.uniform(0.25, 0.4)
         attributes = f'type="box" size="{_numbers(size)}" friction="{slip:.4f} 0.005 0.0001" priority="1"'
         return kind, attributes, float(size[2]), 0.5 * radius
-    size = {"sphere": [radius], "cylinder": [radius * 0.9, radius * 0.85], "capsule": [radius * 0.75, radius * 0.5]}[kind]
+    size = {
+        "sphere": [radius],
+        "cylinder": [radius * 0.9, radius * 0.85],
+        "capsule": [radius * 0.75, radius * 0.5],
+    }[kind]
     return kind, f'type="{kind}" size="{_numbers(np.array(size))}"', float(size[0]), 0.5 * radius
 
 

@@ -8,7 +8,7 @@ from worldfoundry.models.diffusion.world_config import DiffusionWorldConfig
 from worldfoundry.models.tokenizer.config import TokenizerConfig
 
 
-def _positive(where: str, **values: float) -> None:
+def _positive(where: str, **values: int | float) -> None:
     for name, value in values.items():
         if not value > 0:
             raise ConfigError(f"{where}.{name} must be above 0, got {value}; give a positive number")
@@ -115,7 +115,7 @@ class TrainConfig:
     optim: OptimConfig = field(default_factory=OptimConfig)
     """Optimiser and schedule."""
     ema_width: float = 0.05
-    """Relative width of the power EMA of the weights (arXiv 2312.02696): the released weights average about this share of training."""
+    """Relative width of the power EMA (arXiv 2312.02696): the released weights average about this share of training."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Autocast of the forward pass; weights and optimiser stay float32."""
     device: Literal["auto", "cpu", "cuda"] = "auto"

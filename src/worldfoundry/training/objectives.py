@@ -3,7 +3,7 @@
 Every draw of a step comes from the generator that the trainer hands in, so that a resumed run sees the same batches.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from worldfoundry.training.config import TokenizerObjective, TrainConfig
 Loss = tuple[Tensor, dict[str, Tensor]]
 
 
+@runtime_checkable
 class Task(Protocol):
     """A network and the loss of one batch."""
 

@@ -1,5 +1,7 @@
 """Cuts and motion on videos whose truth is known."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -65,7 +67,7 @@ def test_long_shots_become_equal_parts_that_lose_no_frame():
     records = judged(Split(config), pan(1, 64, 1))
     assert len(records) == 3
     assert [r.num_frames for r in records] == [22, 21, 21]
-    assert all(a.end_seconds == b.start_seconds for a, b in zip(records, records[1:], strict=False))
+    assert all(a.end_seconds == b.start_seconds for a, b in pairwise(records))
 
 
 def test_times_that_vary_are_kept():
@@ -81,7 +83,11 @@ def test_the_id_of_a_clip_is_its_content_and_settings():
     config = CurateConfig()
     same = clip_id("ab", 0.0, 2.0, config)
     assert same == clip_id("ab", 0.0, 2.0, CurateConfig())
-    others = [clip_id("ac", 0.0, 2.0, config), clip_id("ab", 0.1, 2.0, config), clip_id("ab", 0.0, 2.0, CurateConfig(crf=20))]
+    others = [
+        clip_id("ac", 0.0, 2.0, config),
+        clip_id("ab", 0.1, 2.0, config),
+        clip_id("ab", 0.0, 2.0, CurateConfig(crf=20)),
+    ]
     assert len({same, *others}) == 4
 
 

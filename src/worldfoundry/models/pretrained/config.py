@@ -49,7 +49,7 @@ def shipped_names() -> list[str]:
 
 def find_release(name: str) -> Path:
     """Folder of a shipped name, of a release folder, or of the newest checkpoint of a run folder."""
-    if (SHIPPED / name / "config.json").is_file():
+    if name in shipped_names():
         return SHIPPED / name
     path = Path(name)
     if (path / "model.safetensors").is_file():

@@ -33,7 +33,7 @@ def config_from_golden(fields: Mapping[str, Any], state_dict: Mapping[str, Tenso
 
 
 def load_official(model: nn.Module, state_dict: Mapping[str, Tensor]) -> None:
-    """Load a state dict in the published layout, strictly; constants of TorchScript exports and dead convolutions are left out."""
+    """Load a state dict in the published layout, strictly, but for constants of TorchScript exports and dead convolutions."""
     expected = model.state_dict()
     weights = {
         key: value

@@ -1,0 +1,108 @@
+"""The commands, chained at toy size: simulate, train a tokenizer, train a world, predict, and what each says when it cannot."""
+
+import json
+
+import numpy as np
+import pytest
+
+from worldfoundry.cli.main import main
+from worldfoundry.data.video_io import read_video, write_image
+
+
+def run(capsys, *args, code=0):
+    assert main([str(a) for a in args]) == code
+    return capsys.readouterr()
+
+
+@pytest.fixture
+def clips(tmp_path, capsys):
+    out = tmp_path / "clips"
+    run(capsys, "simulate", "free-fall", "--clips", 3, "--num-frames", 13, "--size", 32, "--format", "clip-set", "--out", out)
+    return out
+
+
+@pytest.mark.slow
+def test_simulate_train_and_predict(tmp_path, capsys, clips):
+    runs = tmp_path / "runs"
+    train = ["--data", clips, "--runs", runs, "--json"]
+    tokenizer = json.loads(run(capsys, "train", "wavetok-c-t4s8z16-nano-debug", *train).out)["run"]
+    again = json.loads(run(capsys, "train", "wavetok-c-t4s8z16-nano-debug", *train).out)["run"]
+    assert again == tokenizer  # finished: nothing is done twice
+
+    toy = ["--objective.model.tokenizer", tokenizer, "--objective.model.network.latent-channels", 8]
+    toy += ["--objective.model.height", 32, "--objective.model.width", 32]
+    world = json.loads(run(capsys, "train", "dit-v2w-nano-debug", *toy, *train).out)["run"]
+
+    run(capsys, "simulate", "free-fall", "--clips", 1, "--num-frames", 6, "--size", 32, "--out", tmp_path / "film")
+    video = tmp_path / "film/free-fall-0000000.mp4"
+    out = tmp_path / "future.mp4"
+    predict = ["generate", "--model", world, "--video", video, "--num-frames", 11]
+    run(capsys, *predict, "--out", out)
+    made = read_video(out)
+    assert made.pixels.shape == (5 + 11, 32, 32, 3)
+    assert made.fps == pytest.approx(10)
+    run(capsys, *predict, "--out", tmp_path / "same.mp4")
+    assert out.read_bytes() == (tmp_path / "same.mp4").read_bytes()
+
+    write_image(tmp_path / "still.png", np.zeros((40, 60, 3), np.uint8))
+    still = ["generate", "--model", world, "--image", tmp_path / "still.png", "--out", tmp_path / "still.mp4"]
+    assert "--fit crop" in run(capsys, *still, code=1).err
+    run(capsys, *still, "--fit", "crop", "--num-frames", 4)
+    assert "takes no text" in run(capsys, *predict, "--out", out, "--prompt", "a ball", code=1).err
+    assert out.read_bytes() == (tmp_path / "same.mp4").read_bytes()  # a refused run leaves the old file
+
+
+def test_the_workers_do_not_change_a_simulated_set(tmp_path, capsys, clips):
+    arguments = ["simulate", "free-fall", "--clips", 3, "--num-frames", 13, "--size", 32, "--format", "clip-set"]
+    run(capsys, *arguments, "--workers", 2, "--out", tmp_path / "two")
+    assert (tmp_path / "two/pixels.npy").read_bytes() == (clips / "pixels.npy").read_bytes()
+    assert "must not exist" in run(capsys, *arguments, "--out", clips, code=1).err
+
+
+def test_a_simulated_clip_comes_with_its_ground_truth(tmp_path, capsys):
+    run(capsys, "simulate", "dominoes", "--num-frames", 3, "--size", 32, "--out", tmp_path / "out")
+    truth = np.load(tmp_path / "out/dominoes-0000000.npz")
+    assert truth["pixels"].shape == (3, 32, 32, 3)
+    assert truth["segmentation"].shape == truth["depth_m"].shape == (3, 32, 32)
+    assert truth["body_positions_m"].shape == (3, len(truth["body_names"]), 3)
+
+
+def test_latents_decode_to_what_the_roundtrip_gives(tmp_path, capsys):
+    run(capsys, "simulate", "free-fall", "--num-frames", 6, "--size", 36, "--out", tmp_path / "film")
+    video = tmp_path / "film/free-fall-0000000.mp4"
+    assert "--cut" in run(capsys, "tokenize", "encode", video, "--out", tmp_path / "z.safetensors", code=1).err
+    run(capsys, "tokenize", "encode", video, "--cut", "--out", tmp_path / "z.safetensors")
+    run(capsys, "tokenize", "decode", tmp_path / "z.safetensors", "--out", tmp_path / "decoded.mp4")
+    said = json.loads(run(capsys, "tokenize", "roundtrip", video, "--cut", "--json", "--out", tmp_path / "r.mp4").out)
+    assert (tmp_path / "decoded.mp4").read_bytes() == (tmp_path / "r.mp4").read_bytes()
+    assert said["pixels"] == [1, 3, 5, 32, 32]
+    assert said["psnr_db"] > 20
+
+
+def test_a_plan_says_what_training_takes_and_what_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = json.loads(run(capsys, "train", "dit-v2w-nano-debug", "--dry-run", "--json").out)
+    assert plan["parameters"] > 10_000
+    assert plan["tokens_per_step"] == 2 * 4 * 4 * 4
+    assert plan["missing_data"] == ["datasets/debug"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shipped_models_are_listed_and_shown(capsys):
+    rows = json.loads(run(capsys, "models", "list", "--json").out)
+    assert {"wavetok-c-t4s8z16-nano", "dit-v2w-nano"} <= {row["name"] for row in rows}
+    assert sum(row["bytes"] for row in rows) < 60e6
+    shown = json.loads(run(capsys, "models", "show", "dit-v2w-nano", "--json").out)
+    assert shown["world"]["tokenizer"] == "wavetok-c-t4s8z16-nano"
+    assert "did you mean" in run(capsys, "models", "show", "dit-v2w-nan", code=1).err
+
+
+def test_real_videos_become_a_set_and_slow_or_broken_ones_are_named(tmp_path, capsys, samples):
+    said = run(capsys, "data", "prepare", samples, "--out", tmp_path / "set", "--size", 32, "--num-frames", 9, "--json")
+    result = json.loads(said.out)
+    assert result["clips"] > 0
+    assert any("broken.mp4" in reason for reason in result["left_out"])
+    (row,) = json.loads(run(capsys, "data", "inspect", tmp_path / "set", "--json").out)
+    assert row["shape"] == [9, 32, 32, 3]
+    rows = json.loads(run(capsys, "data", "inspect", samples, "--json").out)
+    assert any("codec" in row for row in rows)

@@ -1,0 +1,57 @@
+import json
+
+import numpy as np
+import pytest
+
+from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.data.clip_set import open_clip_set, open_clip_sets, write_clip_set
+
+
+def clips(count, frames=5):
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        yield rng.integers(0, 256, (frames, 8, 8, 3), dtype=np.uint8), {"seed": i}
+
+
+def test_a_set_reads_back_what_was_written(tmp_path):
+    made = write_clip_set(tmp_path / "set", clips(3), num_clips=3, fps=10.0)
+    assert [row["seed"] for row in made.rows] == [0, 1, 2]
+    for kept, (clip, _) in zip(made.pixels, clips(3), strict=True):
+        assert np.array_equal(kept, clip)
+    again = write_clip_set(tmp_path / "again", clips(3), num_clips=3, fps=10.0)
+    assert again.digest == made.digest
+
+
+def test_a_set_appears_whole_or_not_at_all(tmp_path):
+    def broken():
+        yield from clips(2)
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        write_clip_set(tmp_path / "set", broken(), num_clips=3, fps=10.0)
+    with pytest.raises(DataError, match="promised 4"):
+        write_clip_set(tmp_path / "set", clips(2), num_clips=4, fps=10.0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_set_is_never_replaced(tmp_path):
+    made = write_clip_set(tmp_path / "set", clips(1), num_clips=1, fps=10.0)
+    with pytest.raises(DataError, match="must not exist"):
+        write_clip_set(tmp_path / "set", clips(2), num_clips=2, fps=10.0)
+    assert len(open_clip_set(made.folder)) == 1
+
+
+def test_parts_that_disagree_are_an_error(tmp_path):
+    made = write_clip_set(tmp_path / "set", clips(2), num_clips=2, fps=10.0)
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    (made.folder / "manifest.json").write_text(json.dumps(manifest | {"shape": [9, 5, 8, 8, 3]}))
+    with pytest.raises(DataError, match="make the set again"):
+        open_clip_set(made.folder)
+
+
+def test_clips_too_short_or_at_another_rate_are_refused(tmp_path):
+    made = write_clip_set(tmp_path / "set", clips(2), num_clips=2, fps=10.0)
+    with pytest.raises(ConfigError, match="9 frames or more, got 5"):
+        open_clip_sets([made.folder], num_frames=9)
+    with pytest.raises(ConfigError, match=r"24\.0 fps, got 10\.0"):
+        open_clip_sets([made.folder], num_frames=5, fps=24.0)

@@ -1,0 +1,105 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from worldfoundry.core.errors import CheckpointError, ConfigError
+from worldfoundry.models.tokenizer.config import TokenizerConfig, official_cv8x8x8, wavetok_c_t4s8z16_nano
+from worldfoundry.models.tokenizer.network import WaveletTokenizer
+from worldfoundry.models.tokenizer.official import load_official
+
+SMALL = replace(wavetok_c_t4s8z16_nano(), channels=32)
+STRIDE_8 = TokenizerConfig(
+    channels=8,
+    channel_multipliers=(2, 4, 4),
+    decoder_channel_multipliers=(2, 4, 4),
+    num_res_blocks=1,
+)
+
+
+def make(config):
+    model = WaveletTokenizer(config).eval().requires_grad_(False)
+    generator = torch.Generator().manual_seed(0)
+    model.initialise(generator)
+    for parameter in model.parameters():  # no weight may be special
+        parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+    return model
+
+
+def clip(frames, seed=1, size=32):
+    return torch.rand(1, 3, frames, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
+
+
+@pytest.mark.parametrize("config", [SMALL, STRIDE_8])
+def test_a_later_frame_never_changes_an_earlier_latent_or_pixel(config):
+    model, stride = make(config), config.temporal_stride
+    x = clip(1 + 2 * stride)
+    changed = x.clone()
+    changed[:, :, 1 + stride :] = clip(stride, seed=2)
+    before, after = model.encode(x), model.encode(changed)
+    torch.testing.assert_close(before[:, :, :2], after[:, :, :2])
+    assert (before[:, :, 2] - after[:, :, 2]).abs().max() > 1e-3
+    torch.testing.assert_close(model.decode(before)[:, :, : 1 + stride], model.decode(after)[:, :, : 1 + stride])
+
+
+@pytest.mark.parametrize("config", [SMALL, STRIDE_8])
+def test_a_prefix_of_the_latents_decodes_to_a_prefix_of_the_clip(config):
+    model = make(config)
+    z = model.encode(clip(1 + 2 * config.temporal_stride))
+    whole, part = model.decode(z), model.decode(z[:, :, :2])
+    torch.testing.assert_close(whole[:, :, : part.shape[2]], part, atol=2e-5, rtol=0)
+
+
+def test_a_batch_gives_what_each_clip_gives_alone():
+    model = make(SMALL)
+    x = torch.cat([clip(5, seed=3), clip(5, seed=4)])
+    torch.testing.assert_close(model(x), torch.cat([model(x[:1]), model(x[1:])]), atol=1e-3, rtol=0)
+
+
+def test_fresh_weights_already_are_a_codec_and_depend_on_the_seed_alone():
+    model, again = (WaveletTokenizer(wavetok_c_t4s8z16_nano()) for _ in range(2))
+    for m in (model, again):
+        m.initialise(torch.Generator().manual_seed(7))
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    ramp = torch.linspace(-0.8, 0.8, 32)
+    x = (ramp[:, None] * ramp[None] + 0.2).expand(1, 3, 5, 32, 32).contiguous()
+    with torch.no_grad():
+        error = (model(x) - x).square().mean()
+    assert error < 0.15 * x.square().mean()
+
+
+def test_the_official_size_has_the_published_number_of_parameters():
+    with torch.device("meta"):
+        model = WaveletTokenizer(official_cv8x8x8())
+    assert sum(p.numel() for p in model.parameters()) == 105_653_696
+    latents = model.encode(torch.zeros(1, 3, 17, 64, 96, device="meta"))
+    assert latents.shape == (1, 16, 3, 8, 12)
+    assert model.decode(latents).shape == (1, 3, 17, 64, 96)
+
+
+@pytest.mark.parametrize(
+    ("shape", "says"), [((1, 3, 6, 32, 32), "use 5 or 9"), ((1, 3, 5, 36, 32), "height must be a multiple of 8")]
+)
+def test_a_size_that_does_not_divide_is_an_error_that_names_the_sizes_that_do(shape, says):
+    with pytest.raises(ConfigError, match=says):
+        make(SMALL).encode(torch.zeros(shape))
+
+
+def test_loading_is_strict_but_for_what_published_files_carry_besides():
+    model = make(SMALL)
+    state = dict(model.state_dict())
+    extras = {"encoder.patcher3d.wavelets": torch.ones(2), "encoder.down.1.downsample.conv2.conv3d.bias": torch.ones(3)}
+    load_official(model, state | extras)
+    with pytest.raises(CheckpointError, match="unexpected"):
+        load_official(model, state | {"encoder.surprise": torch.ones(1)})
+    del state["quant_conv.conv3d.bias"]
+    with pytest.raises(CheckpointError, match="missing"):
+        load_official(model, state)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("patch_size", 3), ("temporal_stride", 2), ("channels", 0), ("channel_multipliers", (1,))]
+)
+def test_a_configuration_that_cannot_be_built_names_its_field(field, value):
+    with pytest.raises(ConfigError, match=field):
+        replace(SMALL, **{field: value})

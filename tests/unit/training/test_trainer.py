@@ -1,0 +1,103 @@
+"""The trainer, on both objectives at toy size."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from worldfoundry.core.errors import CheckpointError, ConfigError
+from worldfoundry.data.clip_set import write_clip_set
+from worldfoundry.models.pretrained.config import read_release
+from worldfoundry.models.pretrained.release import load_tokenizer
+from worldfoundry.recipes.table import RECIPES
+from worldfoundry.training.trainer import build_task, train
+
+
+@pytest.fixture
+def clip_set(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = [(np.full((17, 32, 32, 3), rng.integers(30, 220), np.uint8), {"seed": i}) for i in range(4)]
+    return str(write_clip_set(tmp_path / "clips", pixels, num_clips=4, fps=10.0).folder)
+
+
+@pytest.fixture
+def tokenizer_config(clip_set):
+    config = RECIPES.get("wavetok-c-t4s8z16-nano-debug")()
+    return replace(config, data=(clip_set,), steps=4, checkpoint_every=2, sample_every=4)
+
+
+@pytest.fixture
+def world_config(tokenizer_config, tmp_path, clip_set):
+    run = train(replace(tokenizer_config, steps=1), runs_root=tmp_path / "tokenizer-runs")
+    config = RECIPES.get("dit-v2w-nano-debug")()
+    network = replace(config.objective.model.network, latent_channels=8)
+    world = replace(config.objective.model, network=network, tokenizer=str(run), height=32, width=32)
+    objective = replace(config.objective, model=world)
+    return replace(config, objective=objective, data=(clip_set,), steps=4, checkpoint_every=2, sample_every=4)
+
+
+def state(run, step=4):
+    folder = run / "checkpoints" / f"step-{step:08d}"
+    return load_file(folder / "model.safetensors"), torch.load(folder / "train_state.pt", weights_only=True)
+
+
+def same(a, b):
+    return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+@pytest.mark.parametrize("kind", ["tokenizer_config", "world_config"])
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, request, tmp_path):
+    config = request.getfixturevalue(kind)
+    straight = train(config, runs_root=tmp_path / "straight")
+    train(config, runs_root=tmp_path / "resumed", stop_after=2)
+    resumed = train(config, runs_root=tmp_path / "resumed")
+    (weights_a, full_a), (weights_b, full_b) = state(straight), state(resumed)
+    assert same(weights_a, weights_b)
+    assert same(full_a["network"], full_b["network"])
+    for key, moments in full_a["optimizer"]["state"].items():
+        assert same(moments, full_b["optimizer"]["state"][key])
+    assert len(json.loads((resumed / "manifest.json").read_text())["earlier"]) == 1
+    assert (resumed / "samples/step-00000004/grid.png").stat().st_size > 100
+
+
+def test_training_a_tokenizer_lowers_its_loss(tokenizer_config, tmp_path):
+    run = train(replace(tokenizer_config, steps=30, log_every=1), runs_root=tmp_path / "runs")
+    losses = [json.loads(line)["loss"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_inference_loads_what_training_wrote(tokenizer_config, tmp_path):
+    run = train(replace(tokenizer_config, steps=1), runs_root=tmp_path / "runs")
+    folder, release = read_release(str(run))
+    assert (folder / "DONE").exists()
+    assert release.steps == 1
+    assert load_tokenizer(str(run)).spec.latent_channels == 8
+
+
+def test_a_checkpoint_without_done_does_not_exist(tokenizer_config, tmp_path):
+    run = train(tokenizer_config, runs_root=tmp_path / "runs")
+    (run / "checkpoints/step-00000004/DONE").unlink()
+    assert read_release(str(run))[0].name == "step-00000002"
+
+
+def test_a_world_can_only_start_from_weights_that_fit(world_config, tokenizer_config, tmp_path):
+    with pytest.raises(CheckpointError, match="does not fit"):
+        train(replace(world_config, init_from=world_config.objective.model.tokenizer), runs_root=tmp_path / "runs")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(tokenizer_config, tmp_path):
+    optim = replace(tokenizer_config.optim, learning_rate=1e20, warmup_steps=0)
+    with pytest.raises(ConfigError, match=r"lower optim\.learning_rate"):
+        train(replace(tokenizer_config, optim=optim, steps=4), runs_root=tmp_path / "runs")
+
+
+def test_world_windows_start_at_the_first_frame_as_often_as_asked(world_config):
+    task = build_task(replace(world_config, batch_size=400), torch.device("cpu"))
+    marks = torch.arange(5.0).view(1, 1, 5, 1, 1).expand(4, 8, 5, 4, 4).numpy()
+    task.latents = [[marks, marks]]
+    first = task._batch(400, torch.Generator().manual_seed(0))[:, 0, 0, 0, 0]
+    assert 0.75 < (first == 0).float().mean() < 0.95  # 0.7 by choice, half of the rest by chance
+    assert set(first.tolist()) == {0.0, 1.0}
