@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from worldfoundry.core.errors import DataError
 from worldfoundry.data.video_io import read_video
 from worldfoundry.evaluate import report as page
 from worldfoundry.evaluate.config import ALL, CEILING, COPY_LAST, FLOW_WARP, MODEL, ROWS, Row
@@ -19,6 +20,14 @@ if TYPE_CHECKING:
 
 NUM_THUMBNAILS = 18
 SCENE_TITLES = {"free-fall": "Free fall", "tilted-plane": "Tilted plane", "dominoes": "Dominoes"}
+REASONS = {
+    "too_short": "too short",
+    "static": "nothing moves",
+    "damaged": "damaged file",
+    "duplicate_source": "copy of another file",
+    "failed": "failed",
+}
+NUMERALS = {1: "One", 5: "Five", 9: "Nine"}
 TIMES = "\N{MULTIPLICATION SIGN}"
 
 
@@ -35,17 +44,20 @@ def tell(story: "Story", options: "DemoArgs") -> str:
     psnr = float(np.mean([_pair_scores(t)[0] for t in story.round_trips]))
     kept = sum(bool(r["kept"]) for r in story.clips)
     spec = story.world.spec.tokenizer
+    context = _context(story)
     packing = 3 * spec.temporal_stride * spec.spatial_stride**2 / spec.latent_channels
     return page.page(
-        title=f"Five frames in, the next {horizon} seconds out",
+        title=f"{NUMERALS.get(context, context)} frames in, the next {horizon} seconds out",
         story=(
-            f"Raw footage was cut into {kept} clean clips, squeezed {packing:.0f}-fold by the tokenizer, and continued by a "
-            f"world model that saw half a second of each. On held-out simulated scenes its prediction is "
+            f"Raw footage was cut into {kept} clean clips, squeezed {packing:.0f}-fold by the tokenizer, and continued by "
+            f"a world model that saw {context / story.world.spec.fps:.1f} s of each. On held-out simulated scenes its prediction is "
             f"{_gap(model - best_floor)} the best guess that knows no physics; on real footage it {_real_verdict(story)}."
         ),
         headlines=[
             page.Headline(value=f"{kept} of {len(story.clips)}", label="clips kept by the curation"),
-            page.Headline(value=f"{psnr:.1f} dB", label=f"tokenizer PSNR on real clips at {story.tokenizer_px} px"),
+            page.Headline(
+                value=f"{psnr:.1f} dB", label=f"tokenizer PSNR on real clips at {story.tokenizer_px} px"
+            ),
             page.Headline(value=f"{model:.1f} dB", label=f"world PSNR over {horizon} s, simulated scenes"),
             page.Headline(
                 value=f"{model - best_floor:+.1f} dB", label="against the best floor over the same horizon"
@@ -97,11 +109,11 @@ def _curation_chapter(story: "Story") -> page.Section:
     steps = [("clips found", left)]
     for reason, n in reasons.most_common():
         left -= n
-        steps.append((f"after {reason!s}", left))
+        steps.append((f"left after: {REASONS.get(reason, reason)}", left))
     ordered = sorted(story.clips, key=lambda r: not r["kept"])
     shown = _mixed(ordered, NUM_THUMBNAILS)
     sources = len({r["source"] for r in story.clips})
-    blocks = [page.funnel(steps), page.thumbnails([_thumbnail(r, story.curated) for r in shown])]
+    blocks = [page.funnel(steps), page.thumbnails([_thumbnail(r, story.samples) for r in shown])]
     if len(shown) < len(story.clips):
         blocks.append(page.paragraph(f"{len(shown)} of {len(story.clips)} clips are shown."))
     return page.Section(
@@ -124,16 +136,15 @@ def _mixed(ordered: list[dict[str, Any]], most: int) -> list[dict[str, Any]]:
     return (kept[:places] + rejected)[:most]
 
 
-def _thumbnail(row: dict[str, Any], curated: Path) -> page.Thumbnail:
-    reason = (
-        ""
-        if row["kept"]
-        else f"{row['reason']}: {row['detail']}"
-        if row.get("detail")
-        else str(row["reason"])
-    )
-    path = curated / row["path"] if row.get("path") else None
-    picture = read_video(path, end_seconds=0.5).pixels[0] if path and path.is_file() else None
+def _thumbnail(row: dict[str, Any], samples: Path) -> page.Thumbnail:
+    reason = "" if row["kept"] else REASONS.get(row["reason"], row["reason"])
+    if row["reason"] and row["detail"]:
+        reason += f": {row['detail']}"
+    try:
+        source, start = samples / row["source"], row["start_seconds"]
+        picture = read_video(source, start_seconds=start, max_frames=1, height=240).pixels[0]
+    except DataError:
+        picture = None  # the reason, which is on the card, says what is wrong with the file
     return page.Thumbnail(picture=picture, title=clip_title(row), reason=reason)
 
 
@@ -157,7 +168,9 @@ def _tokenizer_chapter(story: "Story", packing: float) -> page.Section:
         ]
         caption = f"PSNR {psnr:.2f} dB, SSIM {ssim:.3f} over {told.truth.num_frames} frames"
         reels.append(
-            page.reel(page.Reel(title=told.title, caption=caption, panels=panels), panel_px=story.tokenizer_px)
+            page.reel(
+                page.Reel(title=told.title, caption=caption, panels=panels), panel_px=story.tokenizer_px
+            )
         )
         items.append((told.title.split(" · ")[0][:26], CEILING, psnr, f"{psnr:.1f} dB · {ssim:.3f}"))
     return page.Section(
@@ -204,13 +217,13 @@ def _world_chapter(story: "Story") -> page.Section:
         n = rows[MODEL]["psnr_horizon"][horizon].n
         caption = f"{_scores_caption(rows, horizon)} (mean of {n} clips)"
         blocks.append(_rollout_reel(told, caption, context))
-    charts = [
+    pooled = [
         page.score_chart(
             story.result.groups[ALL], fps=spec.fps, metric=m, title=f"{m.upper()} by second, all scenes"
         )
         for m in ("psnr", "ssim")
     ]
-    charts += [
+    by_scene = [
         page.score_chart(
             story.result.groups[s],
             fps=spec.fps,
@@ -228,7 +241,7 @@ def _world_chapter(story: "Story") -> page.Section:
             "by itself, in latent space. Beside it: the truth, two floors that know no physics, and the ceiling that its "
             "tokenizer allows. Dark frames are given, coloured frames are predicted."
         ),
-        html=[*blocks, page.side_by_side(*charts)],
+        html=[*blocks, page.side_by_side(*pooled), page.side_by_side(*by_scene)],
     )
 
 

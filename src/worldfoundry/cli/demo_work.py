@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.parquet as pq
-
 from worldfoundry.cli.demo_report import SCENE_TITLES, clip_title, tell
 from worldfoundry.cli.evaluate_work import predictor, progress_bars, score_world, total_frames, world_identity
 from worldfoundry.core.config import save_config
 from worldfoundry.core.errors import DataError
 from worldfoundry.core.runs import new_run_folder, write_manifest
 from worldfoundry.curate.config import CurateConfig
+from worldfoundry.curate.index import read_index
 from worldfoundry.curate.pipeline import run as curate
+from worldfoundry.data.fit import centre_crop, first_frames
 from worldfoundry.data.video_io import read_video, resample_rate, write_video
 from worldfoundry.evaluate.config import (
     CEILING,
@@ -25,7 +25,6 @@ from worldfoundry.evaluate.config import (
     Row,
 )
 from worldfoundry.evaluate.floors import ceiling
-from worldfoundry.evaluate.reconstruction import centre_square, first_frames
 from worldfoundry.evaluate.rollout import (
     Progress,
     RolloutTable,
@@ -63,8 +62,8 @@ class Story:
 
     clips: list[dict[str, Any]]
     """Rows of the curation's index."""
-    curated: Path
-    """Folder of the curation."""
+    samples: Path
+    """Folder of the raw footage."""
     round_trips: list[Told]
     """Real clips through the tokenizer at ``TOKENIZER_PX``."""
     simulated: dict[str, Told]
@@ -139,7 +138,7 @@ def _live(options: "DemoArgs", config: RolloutConfig, out: Path, progress: Progr
     watch.lap("write films")
     return Story(
         clips=clips,
-        curated=out / "curated",
+        samples=options.samples,
         round_trips=round_trips,
         simulated=simulated,
         real=real,
@@ -152,12 +151,15 @@ def _live(options: "DemoArgs", config: RolloutConfig, out: Path, progress: Progr
 
 
 def _curate(options: "DemoArgs", folder: Path, progress: Progress) -> list[dict[str, Any]]:
-    curate(options.samples, folder, CurateConfig(), num_workers=options.workers, progress=progress)
-    return pq.read_table(folder / "index.parquet").to_pylist()
+    def on_video(done: int, total: int, _name: str) -> None:
+        progress("curate", done, total)
+
+    curate(options.samples, folder, CurateConfig(), num_workers=options.workers, progress=on_video)
+    return read_index(folder / "index.parquet")
 
 
 def choose(clips: Sequence[dict[str, Any]], count: int, *, seconds: float) -> list[dict[str, Any]]:
-    """Kept clips that are long enough: one a source before any source gives a second; those that move most first."""
+    """Kept clips that are long enough: one a source before any source gives a second."""
     long_enough = [r for r in clips if r["kept"] and r["end_seconds"] - r["start_seconds"] >= seconds]
     if not long_enough:
         raise DataError(
@@ -174,7 +176,7 @@ def choose(clips: Sequence[dict[str, Any]], count: int, *, seconds: float) -> li
 
 def _square(row: dict[str, Any], folder: Path, *, fps: float, size_px: int, num_frames: int) -> Clip:
     frames = read_video(folder / row["path"], end_seconds=(num_frames + 2) / fps)
-    return centre_square(first_frames(resample_rate(frames, fps), num_frames), size_px).to_clip()
+    return centre_crop(first_frames(resample_rate(frames, fps), num_frames), size_px, size_px).to_clip()
 
 
 def _round_trip(

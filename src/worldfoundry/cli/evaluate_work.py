@@ -12,9 +12,11 @@ from rich.table import Table
 
 from worldfoundry.core.config import save_config, to_json
 from worldfoundry.core.errors import CheckpointError, DataError
+from worldfoundry.curate.ingest import find_videos
+from worldfoundry.data.fit import centre_crop, first_frames
 from worldfoundry.data.video_io import read_video, resample_rate
 from worldfoundry.evaluate.config import EvalResult, ReconstructionConfig, RolloutConfig
-from worldfoundry.evaluate.reconstruction import centre_square, evaluate_reconstruction, first_frames
+from worldfoundry.evaluate.reconstruction import evaluate_reconstruction
 from worldfoundry.evaluate.rollout import (
     Predict,
     batched,
@@ -28,8 +30,6 @@ from worldfoundry.models.pretrained.config import read_release
 from worldfoundry.models.pretrained.release import weights_digest
 from worldfoundry.protocols.models import Conditioning, Tokenizer, WorldModel
 from worldfoundry.protocols.video import Clip
-
-VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi"}
 
 
 def evaluate(config: RolloutConfig | ReconstructionConfig, out: Path, *, as_json: bool) -> None:
@@ -128,19 +128,14 @@ def run_reconstruction(config: ReconstructionConfig, report: Report) -> EvalResu
 
 
 def _real_clips(config: ReconstructionConfig) -> Iterator[Clip]:
-    folder = Path(config.clips)
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-    if not paths:
-        raise DataError(
-            f"no videos in {str(folder)!r}, expected {', '.join(sorted(VIDEO_SUFFIXES))}; name another folder"
-        )
-    for path in paths:
-        seconds = config.num_frames / config.fps + 1.0
-        frames = resample_rate(read_video(path, end_seconds=seconds), config.fps)
+    """The first frames of each video; those that cannot give them are named on stderr and left out."""
+    side, seconds = config.size_px, config.num_frames / config.fps + 1.0
+    for path in find_videos(Path(config.clips)):
         try:
-            yield centre_square(first_frames(frames, config.num_frames), config.size_px).to_clip()
+            frames = resample_rate(read_video(path, end_seconds=seconds), config.fps)
+            yield centre_crop(first_frames(frames, config.num_frames), side, side).to_clip()
         except DataError as error:
-            raise DataError(f"{path}: {error}") from error
+            sys.stderr.write(f"left out {path}: {error}\n")
 
 
 def identity(name: str) -> dict[str, str]:
@@ -152,7 +147,9 @@ def world_identity(name: str) -> dict[str, dict[str, str]]:
     """Name and digest of a world's weights and of those of the tokenizer it lives in."""
     _, release = read_release(name)
     if release.world is None:
-        raise CheckpointError(f"{name!r} must be a world model, got a {release.family}; see 'worldfoundry models list'")
+        raise CheckpointError(
+            f"{name!r} must be a world model, got a {release.family}; see 'worldfoundry models list'"
+        )
     return {"world": identity(name), "tokenizer": identity(release.world.tokenizer)}
 
 

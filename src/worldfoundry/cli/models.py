@@ -1,9 +1,11 @@
 """``worldfoundry models``: what weights are at hand."""
 
+import importlib
 import json
 import sys
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
 from tyro.extras import SubcommandApp
@@ -56,6 +58,30 @@ def list_models(args: tyro.conf.OmitArgPrefixes[ListArgs]) -> None:
 def show_model(args: tyro.conf.OmitArgPrefixes[ShowArgs]) -> None:
     """Show one model."""
     sys.stdout.write(json.dumps(describe(args.name), indent=None if args.json else 2) + "\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertArgs:
+    """Write a model again with its weights in another precision: a checkpoint becomes a release.
+
+    Example: worldfoundry models convert runs/dit-v2w-nano/20261122-180000-fern --out dit-v2w-nano --dtype bfloat16
+    """
+
+    name: Annotated[str, tyro.conf.Positional]
+    """Shipped name, release folder or run folder (its newest checkpoint)."""
+    out: Path
+    """Folder to write; an existing one is replaced in one step."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Precision of the stored weights."""
+
+
+@app.command(name="convert")
+def convert_model(args: tyro.conf.OmitArgPrefixes[ConvertArgs]) -> None:
+    """Write a model again with its weights in another precision."""
+    dtype = getattr(importlib.import_module("torch"), args.dtype)
+    release = importlib.import_module("worldfoundry.models.pretrained.release")
+    release.convert_release(args.name, args.out, dtype=dtype)
+    sys.stdout.write(f"{args.out}\n")
 
 
 def run(args: list[str]) -> int:

@@ -53,7 +53,7 @@ def line_chart(
     series: Sequence[Series], *, title: str, x_label: str, y_label: str, width: int = 720, height: int = 340
 ) -> str:
     """Lines with marked points and intervals, each named at its right end."""
-    left, right, top, bottom = 52, 132, 16, 44
+    left, right, top, bottom = 52, 132, 30, 44
     xs = [x for s in series for x, _ in s.line] + [p[0] for s in series for p in s.points]
     ys = [y for s in series for _, y in s.line] + [y for s in series for p in s.points for y in p[2:]]
     x_low, x_high = 0.0, max(xs)
@@ -75,8 +75,10 @@ def line_chart(
     parts.append(
         f'<text class="axis" x="{middle}" y="{height - 6}" text-anchor="middle">{escape(x_label)}</text>'
     )
-    parts.append(f'<text class="axis" x="{left - 40}" y="{top + 2}" dy="-4">{escape(y_label)}</text>')
-    parts += [_series(s, px, py) for s in reversed(series)]
+    parts.append(f'<text class="axis" x="{left - 40}" y="14">{escape(y_label)}</text>')
+    for place, s in reversed(list(enumerate(series))):
+        aside = (place - (len(series) - 1) / 2) * 5  # px, so that intervals do not hide one another
+        parts.append(_series(s, px, py, aside=aside))
     ends = [py(s.line[-1][1] if s.line else s.points[-1][1]) for s in series]
     for s, y in zip(series, spread(ends, gap=17), strict=True):
         parts.append(
@@ -90,7 +92,7 @@ def bar_chart(
     bars: Sequence[tuple[str, str, float, str]], *, title: str, width: int = 720, row_height: int = 34
 ) -> str:
     """Horizontal bars ``(label, key, value, text)`` from zero; ``text`` is written at the end of the bar."""
-    left, right = 190, 110
+    left, right = 150, 150
     longest = max((value for _, _, value, _ in bars), default=0) or 1.0
     parts = []
     for i, (label, key, value, text) in enumerate(bars):
@@ -134,14 +136,15 @@ def _grid(values: Sequence[float], py: Callable[[float], float], *, left: float,
     )
 
 
-def _series(s: Series, px: Callable[[float], float], py: Callable[[float], float]) -> str:
+def _series(s: Series, px: Callable[[float], float], py: Callable[[float], float], *, aside: float) -> str:
     style = f"stroke:{colour(s.key)};stroke-width:{_WIDTHS.get(s.key, 2.0)};stroke-dasharray:{_DASHES.get(s.key) or 'none'}"
     path = " ".join(f"{px(x)},{py(y)}" for x, y in s.line)
     parts = [f'<polyline class="line" points="{path}" style="{style}"/>'] if path else []
     for x, mean, low, high in s.points:
+        at = round(px(x) + aside, 1)
         parts.append(
-            f'<g style="color:{colour(s.key)}"><line class="ci" x1="{px(x)}" x2="{px(x)}" y1="{py(low)}" y2="{py(high)}"/>'
-            f"{_marker(s.key, px(x), py(mean))}<title>{escape(s.label)}: {mean:.2f} ({low:.2f} to {high:.2f})</title></g>"
+            f'<g style="color:{colour(s.key)}"><line class="ci" x1="{at}" x2="{at}" y1="{py(low)}" y2="{py(high)}"/>'
+            f"{_marker(s.key, at, py(mean))}<title>{escape(s.label)}: {mean:.2f} ({low:.2f} to {high:.2f})</title></g>"
         )
     return "".join(parts)
 

@@ -6,50 +6,21 @@ clips with a 95 % bootstrap interval. Clips keep no more than a centre square of
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Float
 
-from worldfoundry.core.errors import DataError, require_package
+from worldfoundry.core.errors import DataError
 from worldfoundry.evaluate.config import ALL, MODEL, EvalResult, ReconstructionConfig
 from worldfoundry.evaluate.floors import ceiling
 from worldfoundry.evaluate.metrics import bootstrap_ci, clip_psnr, frame_ssim
 from worldfoundry.evaluate.rollout import Progress, no_progress, versions
 from worldfoundry.protocols.models import Tokenizer
-from worldfoundry.protocols.video import Clip, Frames
+from worldfoundry.protocols.video import Clip
 
 PROTOCOL = "reconstruction"
 PROTOCOL_VERSION = 1
-
-
-def centre_square(frames: Frames, size_px: int) -> Frames:
-    """The largest centred square of each frame, resized to ``size_px`` (by area when it shrinks); times are kept."""
-    cv2 = require_package("cv2", "curate")
-    h, w = frames.pixels.shape[1:3]
-    side = min(h, w)
-    top, left = (h - side) // 2, (w - side) // 2
-    method = cv2.INTER_AREA if side > size_px else cv2.INTER_CUBIC
-    square = np.stack(
-        [
-            cv2.resize(np.ascontiguousarray(x), (size_px, size_px), interpolation=method)
-            for x in frames.pixels[:, top : top + side, left : left + side]
-        ]
-    )
-    return Frames(pixels=square, fps=frames.fps, pts_seconds=frames.pts_seconds)
-
-
-def first_frames(frames: Frames, num_frames: int) -> Frames:
-    """The first ``num_frames`` frames, or an error when there are fewer."""
-    if len(frames.pixels) < num_frames:
-        seconds = len(frames.pixels) / frames.fps
-        raise DataError(
-            f"a clip of {len(frames.pixels)} frames ({seconds:.1f} s) is shorter than the {num_frames} frames asked for; "
-            "use longer clips or fewer frames"
-        )
-    return Frames(
-        pixels=frames.pixels[:num_frames], fps=frames.fps, pts_seconds=frames.pts_seconds[:num_frames]
-    )
 
 
 def score_reconstruction(
@@ -62,7 +33,7 @@ def score_reconstruction(
 
 def evaluate_reconstruction(
     config: ReconstructionConfig,
-    truths: dict[str, Iterable[Clip]],
+    truths: Mapping[str, Iterable[Clip]],
     *,
     tokenizer: Tokenizer,
     models: dict[str, dict[str, str]],

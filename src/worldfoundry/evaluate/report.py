@@ -195,12 +195,16 @@ def reel(r: Reel, *, panel_px: int = 256) -> str:
                 f"films of a reel must have one shape and rate, got {list(p.frames.pixels.shape)} at {p.frames.fps} fps "
                 f"for {p.label!r} and {list(first.pixels.shape)} at {fps}; cut or resample them first"
             )
-    figures = "".join(_panel(i, p, panel_px) for i, p in enumerate(r.panels))
+    figures = "".join(_panel(i, p, panel_px, of=len(r.panels)) for i, p in enumerate(r.panels))
+    pixels = _tiled(r.panels, panel_px)
+    opening = min(count - 1, r.context_frames + round(fps) - 1) if r.context_frames else 0
+    poster = _jpeg(pixels[opening], width_px=pixels.shape[2])
     return (
         f'<div class="card reel" data-fps="{fps:g}" data-frames="{count}" data-context="{r.context_frames}" '
-        f'data-panel="{panel_px}"><div class="head"><h3>{escape(r.title)}</h3><p>{escape(r.caption)}</p></div>'
+        f'data-panel="{panel_px}" data-opening="{opening}" style="--poster:url(data:image/jpeg;base64,{poster})">'
+        f'<div class="head"><h3>{escape(r.title)}</h3><p>{escape(r.caption)}</p></div>'
         '<video muted loop playsinline preload="auto" '
-        f'src="data:video/mp4;base64,{_tiled_film(r.panels, panel_px)}"></video>'
+        f'src="data:video/mp4;base64,{_film(pixels, fps)}"></video>'
         f'<div class="panels n{len(r.panels)}">{figures}</div>'
         '<div class="controls"><button type="button" aria-label="play or pause">Play</button>'
         f'<input type="range" min="0" max="{count - 1}" value="0" step="1" aria-label="frame">'
@@ -208,29 +212,34 @@ def reel(r: Reel, *, panel_px: int = 256) -> str:
     )
 
 
-def _panel(index: int, p: Panel, size: int) -> str:
+def _panel(index: int, p: Panel, size: int, *, of: int) -> str:
     text = p.note or ROW_NOTES.get(p.key, "")
     return (
-        f'<figure style="--row:{colour(p.key)}"><div class="screen">'
+        f'<figure style="--row:{colour(p.key)};--tiles:{of};--tile:{index / max(of - 1, 1):.4f}"><div class="screen">'
         f'<canvas width="{size}" height="{size}" data-index="{index}"></canvas><span class="badge"></span></div>'
         f"<figcaption><b>{escape(p.label)}</b><span>{escape(text)}</span></figcaption></figure>"
     )
 
 
-def _tiled_film(panels: Sequence[Panel], size: int) -> str:
-    """The panels side by side, smoothly enlarged first so that half-resolution colour does no harm, as base64 mp4."""
+def _tiled(panels: Sequence[Panel], size: int) -> np.ndarray:
+    """uint8 [t, size, n * size, 3]: the panels side by side, enlarged first so that half-resolution colour does no harm."""
     cv2 = require_package("cv2", "curate")
-    frames = panels[0].frames
-    rows = [
-        np.concatenate(
-            [cv2.resize(p.frames.pixels[k], (size, size), interpolation=cv2.INTER_CUBIC) for p in panels],
-            axis=1,
-        )
-        for k in range(len(frames.pixels))
-    ]
+    return np.stack(
+        [
+            np.concatenate(
+                [cv2.resize(p.frames.pixels[k], (size, size), interpolation=cv2.INTER_CUBIC) for p in panels],
+                axis=1,
+            )
+            for k in range(len(panels[0].frames.pixels))
+        ]
+    )
+
+
+def _film(pixels: np.ndarray, fps: float) -> str:
+    """Base64 mp4."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "reel.mp4"
-        write_video(path, Frames.at_constant_rate(np.stack(rows), frames.fps))
+        write_video(path, Frames.at_constant_rate(pixels, fps))
         return base64.b64encode(path.read_bytes()).decode()
 
 

@@ -10,8 +10,7 @@ PAGE = Template("""<!doctype html>
 <title>$title</title>
 <style>$style</style>
 <noscript><style>
-.reel video{position:static;width:100%;height:auto;opacity:1}
-.panels .screen,.controls{display:none}
+.controls{display:none}
 </style></noscript>
 </head>
 <body>
@@ -65,7 +64,8 @@ h3{font-size:1.06rem;margin:0;letter-spacing:-.005em}
 section>p:not(.kicker):not(.lead){max-width:46em}
 .note{border-left:4px solid var(--row-copy-last);background:var(--card);padding:14px 18px;border-radius:0 12px 12px 0}
 .card{background:var(--card);border:1px solid var(--line);border-radius:16px;padding:20px;margin:0 0 20px}
-.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));gap:20px}
+.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(330px,100%),1fr));gap:20px;margin:0 0 20px}
+.columns .card{margin:0}
 .columns>*{min-width:0}
 .funnel .step{display:grid;grid-template-columns:minmax(130px,15em) 1fr 3em;gap:14px;align-items:center;padding:5px 0}
 .funnel .bar{display:block}
@@ -92,7 +92,8 @@ section>p:not(.kicker):not(.lead){max-width:46em}
 .screen{position:relative;border-radius:10px;overflow:hidden;border:3px solid var(--line);line-height:0}
 .screen.given{border-color:var(--ink)}
 .screen.predicted{border-color:var(--row)}
-.screen canvas{width:100%;height:auto;display:block}
+.screen canvas{width:100%;height:auto;display:block;
+  background:var(--poster) calc(var(--tile)*100%) 0/calc(var(--tiles)*100%) 100%}
 .badge{position:absolute;left:7px;top:7px;background:rgba(15,17,21,.78);color:#fff;border-radius:99px;
   padding:2px 9px;font-size:.7rem;line-height:1.5;font-weight:600}
 .badge:empty{display:none}
@@ -185,7 +186,7 @@ for (const reel of document.querySelectorAll(".reel")) {
   };
   video.addEventListener("play", () => requestAnimationFrame(loop));
   video.addEventListener("seeked", () => show(frame()));
-  const open = () => go(Math.min(count - 1, context > 0 ? context + Math.round(fps) - 1 : 0));
+  const open = () => go(+reel.dataset.opening);
   video.addEventListener("loadeddata", open, { once: true });
   if (video.readyState >= 2) open();
   button.addEventListener("click", () => { wanted = !wanted; update(); });

@@ -9,7 +9,7 @@ tokenizer's round trip of the whole true clip; the floors see the same context a
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 
@@ -158,7 +158,7 @@ def summarise(table: RolloutTable, *, fps: float, horizons: tuple[int, ...]) -> 
 
 def evaluate_rollout(
     config: RolloutConfig,
-    truths: dict[str, Iterable[Clip]],
+    truths: Mapping[str, Iterable[Clip]],
     *,
     predict: Predict,
     tokenizer: Tokenizer,
@@ -169,7 +169,7 @@ def evaluate_rollout(
     began = time.perf_counter()
     tables: dict[str, RolloutTable] = {}
     pixels_sha256 = hashlib.sha256()
-    shape: tuple[float, ...] = ()
+    fps, frame_shape = 0.0, []
     for group, batches in truths.items():
         parts: list[RolloutTable] = []
         for batch in batches:
@@ -184,12 +184,13 @@ def evaluate_rollout(
                 seed=config.model_seed,
             )
             parts.append(score_rows(batch, rows))
-            shape = (batch.fps, *batch.pixels.shape[2:])
+            fps, frame_shape = batch.fps, list(batch.pixels.shape[2:])
             progress(group, sum(len(p.mse[MODEL]) for p in parts), config.num_clips)
+        if not parts:
+            raise DataError(f"group {group!r} has no clips to score; give at least one clip")
         tables[group] = RolloutTable.joined(parts)
     if len(tables) > 1:
         tables[ALL] = RolloutTable.joined(tables.values())
-    fps, num_frames, height, width = shape
     return EvalResult(
         protocol={"id": PROTOCOL, "version": PROTOCOL_VERSION, **_protocol_settings(config)},
         data={
@@ -197,7 +198,7 @@ def evaluate_rollout(
             "seeds": [config.first_seed, config.first_seed + config.num_clips],
             "num_clips": {group: len(table.mse[MODEL]) for group, table in tables.items()},
             "fps": fps,
-            "frames_height_width": [num_frames, height, width],
+            "frames_height_width": frame_shape,
             "pixels_sha256": pixels_sha256.hexdigest(),
         },
         models=models,

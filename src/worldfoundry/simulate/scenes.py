@@ -134,7 +134,7 @@ class _Builder:
             f'<body name="{name}" {pose}><freejoint/>'
             f'<geom {attributes} density="{density:.2f}" {_rgba(colour)}/></body>'
         )
-        light = tuple(0.25 * c + 0.75 * 0.98 for c in colour)
+        light = _mixed(colour, (0.98, 0.98, 0.98), 0.75)
         self.moving_surfaces.append(
             Surface(
                 colour=colour,
@@ -182,7 +182,7 @@ def free_fall(rng: np.random.Generator) -> Scene:
         velocity = [*(-0.25 * x / 2 + rng.uniform(-0.25, 0.25, 1)), *rng.uniform(-0.1, 0.1, 1), 0.0]
         velocity += [*rng.uniform(-2.5, 2.5, 3)]
         world.add_moving(f"{kind}-{k + 1}", shape, pose, velocity, stripe_m=stripe, colour=world.colours[k])
-    view = _view(rng, target=(0, 0, 1.5), distance_m=6.0, azimuth_rad=0.25, elevation_rad=(0.1, 0.28))
+    view = _view(rng, target=(0.0, 0.0, 1.5), distance_m=6.0, azimuth_rad=0.25, elevation_rad=(0.1, 0.28))
     return world.finish(
         view=view, contact=_contact(rng, restitution=(0.45, 0.7), friction=0.6, rolling_m=0.02)
     )
@@ -239,7 +239,7 @@ def tilted_plane(rng: np.random.Generator) -> Scene:
             stripe_m=stripe,
             colour=world.colours[k],
         )
-    view = _view(rng, target=(0.0, 0, 0.5), distance_m=6.6, azimuth_rad=0.3, elevation_rad=(0.22, 0.42))
+    view = _view(rng, target=(0.0, 0.0, 0.5), distance_m=6.6, azimuth_rad=0.3, elevation_rad=(0.22, 0.42))
     return world.finish(
         view=view, contact=_contact(rng, restitution=(0.1, 0.3), friction=0.6, rolling_m=0.004)
     )
@@ -264,26 +264,18 @@ def dominoes(rng: np.random.Generator) -> Scene:
     for k in range(count):
         yaw = headings[k] if side > 0 else np.pi - headings[k]
         position = np.array([side * path[k, 0], path[k, 1], half[2] + 0.001])
-        mix = k / (count - 1)
-        colour = tuple((1 - mix) * a + mix * b for a, b in zip(first, last, strict=True))
-        colour = _saturated(colour)
+        colour = _saturated(_mixed(first, last, k / (count - 1)))
         pose = f'pos="{_numbers(position)}" quat="{_numbers(np.array([np.cos(yaw / 2), 0, 0, np.sin(yaw / 2)]))}"'
         shape = f'type="box" size="{_numbers(half)}"'
         velocity = [0.0] * 6
         if k == 0:  # a push at the top, turning about the lower edge
             push = rng.uniform(1.2, 1.6)
-            velocity = [
-                side * push * half[2] * np.cos(headings[0]),
-                push * half[2] * np.sin(headings[0]),
-                0,
-                0,
-                push,
-                0,
-            ]
+            speed = push * half[2]
+            velocity = [side * speed * np.cos(headings[0]), speed * np.sin(headings[0]), 0.0, 0.0, push, 0.0]
         world.add_moving(f"domino-{k + 1}", shape, pose, velocity, stripe_m=0.0, colour=colour)
     view = _view(
         rng,
-        target=(0, 0, 0.42),
+        target=(0.0, 0.0, 0.42),
         distance_m=6.6,
         azimuth_rad=0.5,
         elevation_rad=(0.25, 0.5),
@@ -389,6 +381,12 @@ def _random_rotation(rng: np.random.Generator) -> np.ndarray:
 
 def _hsv(hue: float, saturation: float, value: float) -> Colour:
     return colorsys.hsv_to_rgb(hue % 1, min(saturation, 1.0), min(value, 1.0))
+
+
+def _mixed(first: Colour, second: Colour, share: float) -> Colour:
+    """``share`` of the second colour, the rest of the first."""
+    r, g, b = ((1 - share) * a + share * c for a, c in zip(first, second, strict=True))
+    return r, g, b
 
 
 def _saturated(colour: Colour) -> Colour:

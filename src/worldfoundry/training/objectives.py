@@ -57,7 +57,7 @@ def _integer(below: int, generator: torch.Generator) -> int:
 
 def to_unit(pixels: np.ndarray) -> Float[Tensor, "b 3 t h w"]:
     """uint8 [b, t, h, w, 3] to float in [-1, 1], ``x / 127.5 - 1``."""
-    return torch.from_numpy(pixels).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    return torch.from_numpy(np.array(pixels)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
 
 
 def picture_rows(rows: list[Float[Tensor, "3 t h w"]], *, num_frames: int = 8) -> np.ndarray:

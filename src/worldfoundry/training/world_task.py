@@ -117,7 +117,7 @@ def _encode(
     with atomic_path(path) as temporary:
         out = open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
         for first in range(0, n, _ENCODE_BATCH):
-            x = to_unit(np.ascontiguousarray(pixels[first : first + _ENCODE_BATCH])).to(device)
+            x = to_unit(pixels[first : first + _ENCODE_BATCH]).to(device)
             z = tokenizer.encode(x.flip(-1) if flip else x)
             out[first : first + _ENCODE_BATCH] = z.cpu().numpy()
         out.flush()
@@ -126,7 +126,7 @@ def _encode(
 def latent_statistics(latents: list[list[np.ndarray]]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Mean and standard deviation of every channel over at most 256 clips of each array."""
     parts = [
-        torch.from_numpy(np.asarray(a[:: max(1, len(a) // 256)])).double()
+        torch.from_numpy(np.array(a[:: max(1, len(a) // 256)])).double()
         for arrays in latents
         for a in arrays
     ]

@@ -15,7 +15,7 @@ def _texture(h: int, w: int) -> np.ndarray:
 
     noise = np.random.default_rng(0).normal(size=(h, w, 3)).astype(np.float32)
     smooth = cv2.GaussianBlur(noise, (0, 0), 2.5)
-    return np.uint8(np.clip(128 + smooth / smooth.std() * 40, 0, 255))
+    return np.clip(128 + smooth / smooth.std() * 40, 0, 255).astype(np.uint8)
 
 
 def _panning(num_frames: int, dx: int, dy: int, size: int = 64) -> Clip:

@@ -4,7 +4,7 @@ import torch
 
 from worldfoundry.core.errors import DataError
 from worldfoundry.evaluate.config import MODEL, ReconstructionConfig
-from worldfoundry.evaluate.reconstruction import centre_square, evaluate_reconstruction, first_frames
+from worldfoundry.evaluate.reconstruction import evaluate_reconstruction
 from worldfoundry.protocols.models import TokenizerSpec
 from worldfoundry.protocols.video import Frames
 
@@ -38,16 +38,7 @@ def test_a_known_error_gives_the_known_psnr():
     assert score.mean == pytest.approx(20 * np.log10(255 / 25.5), abs=0.2)
 
 
-def test_a_square_is_cut_from_the_centre_and_keeps_its_times():
-    frames = _frames(3, 20, 60)
-    square = centre_square(frames, 20)
-    assert np.array_equal(square.pixels, frames.pixels[:, :, 20:40])
-    assert square.pts_seconds is frames.pts_seconds
-
-
-def test_short_clips_and_empty_groups_are_refused():
-    with pytest.raises(DataError, match="shorter than the 9"):
-        first_frames(_frames(5, 16, 16), 9)
+def test_an_empty_group_is_refused():
     config = ReconstructionConfig(num_clips=1)
     with pytest.raises(DataError, match="no clips"):
         evaluate_reconstruction(config, {"real": []}, tokenizer=OffsetTokenizer(), models={})

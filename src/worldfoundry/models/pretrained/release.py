@@ -9,6 +9,7 @@ from torch import nn
 
 from worldfoundry.core.config import save_config
 from worldfoundry.core.errors import CheckpointError
+from worldfoundry.core.files import atomic_folder
 from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 
@@ -55,3 +56,13 @@ def load_tokenizer(name: str) -> WaveletTokenizer:
     model = WaveletTokenizer(release.tokenizer)
     load_weights(model, folder / "model.safetensors")
     return model.eval().requires_grad_(False)
+
+
+def convert_release(name: str, out: Path, *, dtype: torch.dtype) -> None:
+    """Write a release or a checkpoint again with its weights as ``dtype``; the moving average is what is released."""
+    folder, release = read_release(name)
+    with atomic_folder(out) as temporary:
+        state = load_file(folder / "model.safetensors")
+        stored = {k: v.to(dtype).contiguous() if v.is_floating_point() else v for k, v in state.items()}
+        save_file(stored, temporary / "model.safetensors")
+        save_config(release, temporary / "config.json")
