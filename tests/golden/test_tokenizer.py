@@ -15,7 +15,9 @@ def test_the_8x8x8_tokenizer_is_the_published_one(repository, suffix):
     folder = repository / "tests/data/golden/tokenizer"
     meta = json.loads((folder / "cv_p4_t8s8.json").read_text())
     tensors = load_file(folder / "cv_p4_t8s8.safetensors")
-    weights = {k[8:]: v.float() for k, v in tensors.items() if k.startswith("weights/") and v.is_floating_point()}
+    weights = {
+        k[8:]: v.float() for k, v in tensors.items() if k.startswith("weights/") and v.is_floating_point()
+    }
     model = WaveletTokenizer(config_from_golden(meta["config"], weights))
     load_official(model, weights)
     with torch.no_grad():

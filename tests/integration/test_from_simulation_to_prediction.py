@@ -17,7 +17,21 @@ def run(capsys, *args, code=0):
 @pytest.fixture
 def clips(tmp_path, capsys):
     out = tmp_path / "clips"
-    run(capsys, "simulate", "free-fall", "--clips", 3, "--num-frames", 13, "--size", 32, "--format", "clip-set", "--out", out)
+    run(
+        capsys,
+        "simulate",
+        "free-fall",
+        "--clips",
+        3,
+        "--num-frames",
+        13,
+        "--size",
+        32,
+        "--format",
+        "clip-set",
+        "--out",
+        out,
+    )
     return out
 
 
@@ -33,7 +47,19 @@ def test_simulate_train_and_predict(tmp_path, capsys, clips):
     toy += ["--objective.model.height", 32, "--objective.model.width", 32]
     world = json.loads(run(capsys, "train", "dit-v2w-nano-debug", *toy, *train).out)["run"]
 
-    run(capsys, "simulate", "free-fall", "--clips", 1, "--num-frames", 6, "--size", 32, "--out", tmp_path / "film")
+    run(
+        capsys,
+        "simulate",
+        "free-fall",
+        "--clips",
+        1,
+        "--num-frames",
+        6,
+        "--size",
+        32,
+        "--out",
+        tmp_path / "film",
+    )
     video = tmp_path / "film/free-fall-0000000.mp4"
     out = tmp_path / "future.mp4"
     predict = ["generate", "--model", world, "--video", video, "--num-frames", 11]
@@ -41,19 +67,39 @@ def test_simulate_train_and_predict(tmp_path, capsys, clips):
     made = read_video(out)
     assert made.pixels.shape == (5 + 11, 32, 32, 3)
     assert made.fps == pytest.approx(10)
-    run(capsys, *predict, "--out", tmp_path / "same.mp4")
-    assert out.read_bytes() == (tmp_path / "same.mp4").read_bytes()
+    before = out.read_bytes()
 
     write_image(tmp_path / "still.png", np.zeros((40, 60, 3), np.uint8))
     still = ["generate", "--model", world, "--image", tmp_path / "still.png", "--out", tmp_path / "still.mp4"]
     assert "--fit crop" in run(capsys, *still, code=1).err
     run(capsys, *still, "--fit", "crop", "--num-frames", 4)
     assert "takes no text" in run(capsys, *predict, "--out", out, "--prompt", "a ball", code=1).err
-    assert out.read_bytes() == (tmp_path / "same.mp4").read_bytes()  # a refused run leaves the old file
+    assert out.read_bytes() == before  # a refused run leaves the old file
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_film(tmp_path, capsys):
+    run(capsys, "simulate", "dominoes", "--num-frames", 5, "--out", tmp_path / "film")
+    predict = ["generate", "--video", tmp_path / "film/dominoes-0000000.mp4", "--num-frames", 8]
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        run(capsys, *predict, "--seed", seed, "--out", tmp_path / f"{name}.mp4")
+    a, b, c = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
 
 
 def test_the_workers_do_not_change_a_simulated_set(tmp_path, capsys, clips):
-    arguments = ["simulate", "free-fall", "--clips", 3, "--num-frames", 13, "--size", 32, "--format", "clip-set"]
+    arguments = [
+        "simulate",
+        "free-fall",
+        "--clips",
+        3,
+        "--num-frames",
+        13,
+        "--size",
+        32,
+        "--format",
+        "clip-set",
+    ]
     run(capsys, *arguments, "--workers", 2, "--out", tmp_path / "two")
     assert (tmp_path / "two/pixels.npy").read_bytes() == (clips / "pixels.npy").read_bytes()
     assert "must not exist" in run(capsys, *arguments, "--out", clips, code=1).err
@@ -70,10 +116,14 @@ def test_a_simulated_clip_comes_with_its_ground_truth(tmp_path, capsys):
 def test_latents_decode_to_what_the_roundtrip_gives(tmp_path, capsys):
     run(capsys, "simulate", "free-fall", "--num-frames", 6, "--size", 36, "--out", tmp_path / "film")
     video = tmp_path / "film/free-fall-0000000.mp4"
-    assert "--cut" in run(capsys, "tokenize", "encode", video, "--out", tmp_path / "z.safetensors", code=1).err
+    assert (
+        "--cut" in run(capsys, "tokenize", "encode", video, "--out", tmp_path / "z.safetensors", code=1).err
+    )
     run(capsys, "tokenize", "encode", video, "--cut", "--out", tmp_path / "z.safetensors")
     run(capsys, "tokenize", "decode", tmp_path / "z.safetensors", "--out", tmp_path / "decoded.mp4")
-    said = json.loads(run(capsys, "tokenize", "roundtrip", video, "--cut", "--json", "--out", tmp_path / "r.mp4").out)
+    said = json.loads(
+        run(capsys, "tokenize", "roundtrip", video, "--cut", "--json", "--out", tmp_path / "r.mp4").out
+    )
     assert (tmp_path / "decoded.mp4").read_bytes() == (tmp_path / "r.mp4").read_bytes()
     assert said["pixels"] == [1, 3, 5, 32, 32]
     assert said["psnr_db"] > 20
@@ -98,7 +148,19 @@ def test_the_shipped_models_are_listed_and_shown(capsys):
 
 
 def test_real_videos_become_a_set_and_slow_or_broken_ones_are_named(tmp_path, capsys, samples):
-    said = run(capsys, "data", "prepare", samples, "--out", tmp_path / "set", "--size", 32, "--num-frames", 9, "--json")
+    said = run(
+        capsys,
+        "data",
+        "prepare",
+        samples,
+        "--out",
+        tmp_path / "set",
+        "--size",
+        32,
+        "--num-frames",
+        9,
+        "--json",
+    )
     result = json.loads(said.out)
     assert result["clips"] > 0
     assert any("broken.mp4" in reason for reason in result["left_out"])

@@ -27,7 +27,7 @@ class DemoArgs:
     """World model: a shipped name or a checkpoint folder; it brings its tokenizer."""
     num_clips: int = 8
     """Held-out simulated clips of each scene behind the plots."""
-    num_real_clips: int = 3
+    num_real_clips: int = 4
     """Real clips shown."""
     workers: int = 2
     """Processes of the curation."""

@@ -59,7 +59,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "tokenize": Command(
             "worldfoundry.cli.tokenize",
             "compress clips to latents and back",
-            "worldfoundry tokenize roundtrip clip.mp4 --out clip-roundtrip.mp4",
+            "worldfoundry tokenize roundtrip clip.mp4 --cut --out roundtrip.mp4",
         ),
         "train": Command(
             "worldfoundry.cli.train",
@@ -69,7 +69,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "generate": Command(
             "worldfoundry.cli.generate",
             "predict what happens next in a video",
-            "worldfoundry generate --video clip.mp4 --out future.mp4",
+            "worldfoundry generate --image photo.png --fit crop --out future.mp4",
         ),
         "evaluate": Command(
             "worldfoundry.cli.evaluate",

@@ -70,7 +70,7 @@ class ConvertArgs:
     name: Annotated[str, tyro.conf.Positional]
     """Shipped name, release folder or run folder (its newest checkpoint)."""
     out: Path
-    """Folder to write; an existing one is replaced in one step."""
+    """Folder to write; it must not exist yet."""
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of the stored weights."""
 

@@ -70,7 +70,7 @@ def write_clip_set(
                     "cut and resize all clips alike"
                 )
             pixels[written] = clip
-            sha.update(np.ascontiguousarray(clip))
+            sha.update(clip.tobytes())
             append_jsonl(temporary / "rows.jsonl", row)
             written += 1
         if pixels is None or written != num_clips:

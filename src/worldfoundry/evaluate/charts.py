@@ -80,7 +80,7 @@ def line_chart(
         aside = (place - (len(series) - 1) / 2) * 5  # px, so that intervals do not hide one another
         parts.append(_series(s, px, py, aside=aside))
     ends = [py(s.line[-1][1] if s.line else s.points[-1][1]) for s in series]
-    for s, y in zip(series, spread(ends, gap=17), strict=True):
+    for s, y in zip(series, spread(ends, gap=17.0), strict=True):
         parts.append(
             f'<text class="end" x="{width - right + 12}" y="{round(y + 4, 1)}" style="fill:{colour(s.key)}">'
             f"{escape(s.label)}</text>"
@@ -89,7 +89,7 @@ def line_chart(
 
 
 def bar_chart(
-    bars: Sequence[tuple[str, str, float, str]], *, title: str, width: int = 720, row_height: int = 34
+    bars: Sequence[tuple[str, str, float, str]], *, title: str, width: int = 640, row_height: int = 34
 ) -> str:
     """Horizontal bars ``(label, key, value, text)`` from zero; ``text`` is written at the end of the bar."""
     left, right = 150, 150
@@ -128,7 +128,7 @@ def spread(places: Sequence[float], *, gap: float) -> list[float]:
     return out
 
 
-def _grid(values: Sequence[float], py: Callable[[float], float], *, left: float, right: float) -> str:
+def _grid(values: Sequence[float], py: Callable[[float], float], *, left: int, right: int) -> str:
     return "".join(
         f'<line class="grid" x1="{left}" x2="{right}" y1="{py(v)}" y2="{py(v)}"/>'
         f'<text class="tick" x="{left - 8}" y="{py(v) + 4}" text-anchor="end">{v:g}</text>'

@@ -243,7 +243,7 @@ def _film(pixels: np.ndarray, fps: float) -> str:
         return base64.b64encode(path.read_bytes()).decode()
 
 
-def score_chart(rows: dict[str, Row], *, fps: float, metric: str, title: str) -> str:
+def score_chart(rows: dict[str, Row], *, fps: float, metric: str, title: str, width: int = 720) -> str:
     """PSNR or SSIM by second (marks with interval) over the frame-by-frame mean (lines)."""
     series = [
         Series(
@@ -259,13 +259,13 @@ def score_chart(rows: dict[str, Row], *, fps: float, metric: str, title: str) ->
         if key in rows
     ]
     unit = "PSNR, dB" if metric == "psnr" else "SSIM"
-    svg = line_chart(series, title=title, x_label="seconds after the context ends", y_label=unit)
+    svg = line_chart(series, title=title, x_label="seconds after the context ends", y_label=unit, width=width)
     return f'<figure class="card plot"><figcaption>{escape(title)}</figcaption>{svg}</figure>'
 
 
 def bars(items: Sequence[tuple[str, str, float, str]], *, title: str) -> str:
     """A card with horizontal bars ``(label, key, value, text)``."""
-    return f'<figure class="card plot"><figcaption>{escape(title)}</figcaption>{bar_chart(items, title=title)}</figure>'
+    return f'<figure class="card plot bars"><figcaption>{escape(title)}</figcaption>{bar_chart(items, title=title)}</figure>'
 
 
 def side_by_side(*blocks: str) -> str:

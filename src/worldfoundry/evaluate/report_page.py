@@ -79,7 +79,7 @@ section>p:not(.kicker):not(.lead){max-width:46em}
 .sheet .blank{display:grid;place-items:center;color:var(--soft)}
 .sheet .rejected img{filter:grayscale(1);opacity:.55}
 .sheet figcaption{padding-top:6px;overflow-wrap:anywhere;color:var(--soft)}
-.sheet em{display:block;font-style:normal;font-weight:600}
+.sheet em{display:-webkit-box;-webkit-line-clamp:4;-webkit-box-orient:vertical;overflow:hidden;font-style:normal;font-weight:600}
 .in{color:var(--good)}
 .out{color:var(--bad)}
 .reel{position:relative}
@@ -111,6 +111,7 @@ section>p:not(.kicker):not(.lead){max-width:46em}
 .plot figcaption{font-weight:600;font-size:.95rem;margin:0 0 12px}
 .plot{margin:0 0 20px}
 .chart{width:100%;height:auto;display:block;overflow:visible}
+.bars .chart{max-width:820px}
 .chart .grid{stroke:var(--line);stroke-width:1}
 .chart .tick,.chart .axis{fill:var(--soft);font-size:13px}
 .chart .end{font-size:13.5px;font-weight:600;fill:var(--ink)}
@@ -144,6 +145,7 @@ header{padding-top:32px}
 .number{padding:14px 16px}
 .number b{font-size:1.45rem}
 .numbers{grid-template-columns:1fr 1fr}
+.number:last-child:nth-child(odd){grid-column:span 2}
 .funnel .step{grid-template-columns:8.5em 1fr 2em}
 .controls{flex-wrap:wrap}
 .controls output{min-width:0;flex-basis:100%;text-align:left}
@@ -180,9 +182,12 @@ for (const reel of document.querySelectorAll(".reel")) {
     requestAnimationFrame(loop);
   };
   const go = (k) => { video.currentTime = (k + 0.5) / fps; };
+  const refused = (error) => {
+    if (error.name === "NotAllowedError") { wanted = false; button.textContent = "Play"; }
+  };
   const update = () => {
     button.textContent = wanted ? "Pause" : "Play";
-    if (wanted && seen) video.play().catch(() => { wanted = false; button.textContent = "Play"; }); else video.pause();
+    if (wanted && seen) video.play().catch(refused); else video.pause();
   };
   video.addEventListener("play", () => requestAnimationFrame(loop));
   video.addEventListener("seeked", () => show(frame()));

@@ -13,9 +13,9 @@ def wavetok_nano() -> TrainConfig:
         objective=TokenizerObjective(model=wavetok_c_t4s8z16_nano()),
         data=("datasets/sim-tok", "datasets/real-10", "datasets/real-5"),
         data_shares=(0.45, 0.35, 0.2),
-        steps=2000,
+        steps=1400,
         batch_size=8,
-        optim=OptimConfig(learning_rate=2.5e-4, eps=1e-8, decay_fraction=0.4),
+        optim=OptimConfig(learning_rate=2.5e-4, eps=1e-8, warmup_steps=50, decay_fraction=1.0),
         checkpoint_every=100,
         sample_every=100,
     )
@@ -23,10 +23,9 @@ def wavetok_nano() -> TrainConfig:
 
 def wavetok_nano_debug() -> TrainConfig:
     """Two steps of a far smaller tokenizer, seconds: for tests and for trying a data set."""
-    full = wavetok_nano()
-    small = replace(full.objective.model, channels=16, z_channels=8, latent_channels=8)
+    small = replace(wavetok_c_t4s8z16_nano(), channels=16, z_channels=8, latent_channels=8)
     return replace(
-        full,
+        wavetok_nano(),
         recipe="wavetok-c-t4s8z16-nano-debug",
         objective=TokenizerObjective(model=small, crop=32, num_frames=5),
         data=("datasets/debug",),

@@ -14,7 +14,7 @@ def ema_exponent(width: float) -> float:
     >>> round(ema_exponent(0.1), 3)
     6.937
     """
-    low, high = 0.0, 1e6
+    low, high, gamma = 0.0, 1e6, 0.0
     for _ in range(200):
         gamma = (low + high) / 2
         if ((gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3))) ** 0.5 > width:
@@ -32,7 +32,7 @@ def ema_beta(step: int, exponent: float) -> float:
 @torch.no_grad()
 def update_ema(average: nn.Module, model: nn.Module, beta: float) -> None:
     """``average <- beta * average + (1 - beta) * model``; buffers are copied."""
-    ours, theirs = list(average.parameters()), list(model.parameters())
-    torch._foreach_lerp_(ours, theirs, 1 - beta)
+    for a, b in zip(average.parameters(), model.parameters(), strict=True):
+        a.lerp_(b, 1 - beta)
     for a, b in zip(average.buffers(), model.buffers(), strict=True):
         a.copy_(b)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from worldfoundry.data.clip_set import ClipSet, open_clip_sets
 from worldfoundry.models.pretrained.config import ReleaseConfig
+from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.training.config import TokenizerObjective, TrainConfig
 
@@ -22,7 +23,10 @@ Loss = tuple[Tensor, dict[str, Tensor]]
 class Task(Protocol):
     """A network and the loss of one batch."""
 
-    network: nn.Module
+    @property
+    def network(self) -> nn.Module:
+        """The network that is trained."""
+        ...
 
     def loss(self, generator: torch.Generator) -> Loss:
         """Loss of one freshly drawn batch and the parts to log."""
@@ -76,7 +80,7 @@ class TokenizerTask:
     def __init__(self, config: TrainConfig, objective: TokenizerObjective, device: torch.device):
         self.config, self.objective, self.device = config, objective, device
         self.network = WaveletTokenizer(objective.model)
-        self.network.initialise(torch.Generator().manual_seed(config.seed))
+        initialise(self.network, torch.Generator().manual_seed(config.seed))
         self.network.to(device)
         self.sets = open_clip_sets(config.data, num_frames=objective.num_frames)
         self.sampler = ClipSampler(self.sets, config.data_shares)

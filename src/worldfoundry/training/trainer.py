@@ -20,6 +20,7 @@ from worldfoundry.core.runs import append_jsonl, find_resumable, new_run_folder,
 from worldfoundry.data.video_io import write_image
 from worldfoundry.models.pretrained.config import read_release
 from worldfoundry.models.pretrained.release import load_weights, save_release
+from worldfoundry.training.allocator import keep_freed_memory
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
 from worldfoundry.training.objectives import Task, TokenizerTask
@@ -61,12 +62,14 @@ def build_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Adam
 
 
 def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: int | None = None) -> Path:
-    """Train, or go on with the newest unfinished run of the same configuration; returns the run folder.
+    """Train, or go on with the newest run of the same configuration; returns the run folder.
 
     ``stop_after`` ends this session after that many further steps, as a kill would; the next call goes on.
     """
     device = resolve_device(config.device)
     torch.use_deterministic_algorithms(device.type == "cpu")
+    if device.type == "cpu":
+        keep_freed_memory()
     run = _find_run(config, runs_root)
     task = build_task(config, device)
     if config.init_from:
@@ -127,7 +130,7 @@ class _State:
         if not torch.isfinite(norm):
             raise ConfigError(
                 f"step {self.step}: the gradient norm must be finite, got {norm.item()}; lower optim.learning_rate "
-                f"(now {rate:.2e}) and run again, which goes on from the last checkpoint"
+                f"(now {rate:.2e}) and start again, from here with --init-from {self.run}"
             )
         self.optimizer.step()
         update_ema(self.average, self.task.network, ema_beta(self.step, self.exponent))

@@ -126,9 +126,7 @@ def _encode(
 def latent_statistics(latents: list[list[np.ndarray]]) -> tuple[Float[Tensor, " c"], Float[Tensor, " c"]]:
     """Mean and standard deviation of every channel over at most 256 clips of each array."""
     parts = [
-        torch.from_numpy(np.array(a[:: max(1, len(a) // 256)])).double()
-        for arrays in latents
-        for a in arrays
+        torch.from_numpy(np.array(a[:: max(1, len(a) // 256)])).double() for arrays in latents for a in arrays
     ]
     flat = torch.cat([p.transpose(0, 1).flatten(1) for p in parts], dim=1)
     return flat.mean(1).float(), flat.std(1).float()

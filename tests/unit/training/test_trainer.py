@@ -85,7 +85,10 @@ def test_a_checkpoint_without_done_does_not_exist(tokenizer_config, tmp_path):
 
 def test_a_world_can_only_start_from_weights_that_fit(world_config, tokenizer_config, tmp_path):
     with pytest.raises(CheckpointError, match="does not fit"):
-        train(replace(world_config, init_from=world_config.objective.model.tokenizer), runs_root=tmp_path / "runs")
+        train(
+            replace(world_config, init_from=world_config.objective.model.tokenizer),
+            runs_root=tmp_path / "runs",
+        )
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(tokenizer_config, tmp_path):

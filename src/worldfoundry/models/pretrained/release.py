@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from worldfoundry.core.config import save_config
-from worldfoundry.core.errors import CheckpointError
+from worldfoundry.core.errors import CheckpointError, DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
@@ -60,6 +60,8 @@ def load_tokenizer(name: str) -> WaveletTokenizer:
 
 def convert_release(name: str, out: Path, *, dtype: torch.dtype) -> None:
     """Write a release or a checkpoint again with its weights as ``dtype``; the moving average is what is released."""
+    if out.exists():
+        raise DataError(f"{out} must not exist yet; name another folder or remove it")
     folder, release = read_release(name)
     with atomic_folder(out) as temporary:
         state = load_file(folder / "model.safetensors")

@@ -10,8 +10,6 @@ State-dict names are those of the published Cosmos checkpoints, which load as th
 Source: arXiv 2501.03575, section 4.1.
 """
 
-import math
-
 import torch
 import torch.nn.functional as F  # noqa: N812  the field's name
 from einops import rearrange
@@ -59,8 +57,11 @@ class CausalConv(nn.Module):
         return y.unflatten(3, (h, w))
 
 
-def _factorised(c_in: int, c_out: int) -> nn.Sequential:
-    return nn.Sequential(CausalConv(c_in, c_out, (1, 3, 3), padding=1), CausalConv(c_out, c_out, (3, 1, 1)))
+class FactorisedConv(nn.Sequential):
+    """A convolution over space, then one over time, with nothing between them."""
+
+    def __init__(self, c_in: int, c_out: int):
+        super().__init__(CausalConv(c_in, c_out, (1, 3, 3), padding=1), CausalConv(c_out, c_out, (3, 1, 1)))
 
 
 class FrameNorm(nn.Module):
@@ -80,8 +81,8 @@ class ResBlock(nn.Module):
 
     def __init__(self, c_in: int, c_out: int):
         super().__init__()
-        self.norm1, self.conv1 = FrameNorm(c_in), _factorised(c_in, c_out)
-        self.norm2, self.conv2 = FrameNorm(c_out), _factorised(c_out, c_out)
+        self.norm1, self.conv1 = FrameNorm(c_in), FactorisedConv(c_in, c_out)
+        self.norm2, self.conv2 = FrameNorm(c_out), FactorisedConv(c_out, c_out)
         self.nin_shortcut = CausalConv(c_in, c_out, (1, 1, 1)) if c_in != c_out else nn.Identity()
 
     def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co t h w"]:
@@ -166,12 +167,30 @@ class Upsample(nn.Module):
         return self.conv3(x)
 
 
-class _Level(nn.Module):
-    """The residual blocks and the resampler of one resolution."""
+class EncoderLevel(nn.Module):
+    """The residual blocks of one resolution, then the way down."""
 
-    def __init__(self, c_in: int, c_out: int, num_blocks: int):
+    def __init__(self, c_in: int, c_out: int, num_blocks: int, downsample: nn.Module):
         super().__init__()
-        self.block = nn.ModuleList(ResBlock(c_in if i == 0 else c_out, c_out) for i in range(num_blocks))
+        self.block = nn.Sequential(*(ResBlock(c_in if i == 0 else c_out, c_out) for i in range(num_blocks)))
+        self.downsample = downsample
+
+    def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co u i j"]:
+        """Blocks, then resampler."""
+        return self.downsample(self.block(x))
+
+
+class DecoderLevel(nn.Module):
+    """The residual blocks of one resolution, then the way up."""
+
+    def __init__(self, c_in: int, c_out: int, num_blocks: int, upsample: nn.Module):
+        super().__init__()
+        self.block = nn.Sequential(*(ResBlock(c_in if i == 0 else c_out, c_out) for i in range(num_blocks)))
+        self.upsample = upsample
+
+    def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co u i j"]:
+        """Blocks, then resampler."""
+        return self.upsample(self.block(x))
 
 
 class Encoder(nn.Module):
@@ -181,27 +200,23 @@ class Encoder(nn.Module):
         super().__init__()
         self.patch_size = config.patch_size
         widths = [config.channels * m for m in config.channel_multipliers]
-        self.conv_in = _factorised(3 * config.patch_size**3, config.channels)
+        self.conv_in = FactorisedConv(3 * config.patch_size**3, config.channels)
         self.down = nn.ModuleList()
         for level, (c_in, c_out) in enumerate(zip([config.channels, *widths], widths, strict=False)):
-            stage = _Level(c_in, c_out, config.num_res_blocks)
-            if level < len(widths) - 1:
-                space, time = level < config.num_spatial_stages, level < config.num_temporal_stages
-                stage.downsample = Downsample(c_out, space=space, time=time)
-            self.down.append(stage)
+            space, time = level < config.num_spatial_stages, level < config.num_temporal_stages
+            last = level == len(widths) - 1
+            down = nn.Identity() if last else Downsample(c_out, space=space, time=time)
+            self.down.append(EncoderLevel(c_in, c_out, config.num_res_blocks, down))
         self.mid = Middle(widths[-1])
         self.norm_out = FrameNorm(widths[-1])
-        self.conv_out = _factorised(widths[-1], config.z_channels)
+        self.conv_out = FactorisedConv(widths[-1], config.z_channels)
 
     def forward(self, x: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b z tz hz wz"]:
         """Features before ``quant_conv``."""
         x = patch(x, self.patch_size).contiguous(memory_format=torch.channels_last_3d)
         x = self.conv_in(x)
         for level in self.down:
-            for block in level.block:
-                x = block(x)
-            if hasattr(level, "downsample"):
-                x = level.downsample(x)
+            x = level(x)
         return self.conv_out(F.silu(self.norm_out(self.mid(x))))
 
 
@@ -213,26 +228,21 @@ class Decoder(nn.Module):
         self.patch_size = config.patch_size
         widths = [config.channels * m for m in config.decoder_channel_multipliers]
         top = len(widths) - 1
-        self.conv_in = _factorised(config.z_channels, widths[-1])
+        self.conv_in = FactorisedConv(config.z_channels, widths[-1])
         self.mid = Middle(widths[-1])
         self.up = nn.ModuleList()
         for level, c_out in enumerate(widths):
-            stage = _Level(widths[min(level + 1, top)], c_out, config.num_res_blocks + 1)
-            if level > 0:
-                space, time = _decoder_upsampling(config, top - level)
-                stage.upsample = Upsample(c_out, space=space, time=time)
-            self.up.append(stage)
+            space, time = _decoder_upsampling(config, top - level)
+            up = Upsample(c_out, space=space, time=time) if level > 0 else nn.Identity()
+            self.up.append(DecoderLevel(widths[min(level + 1, top)], c_out, config.num_res_blocks + 1, up))
         self.norm_out = FrameNorm(widths[0])
-        self.conv_out = _factorised(widths[0], 3 * config.patch_size**3)
+        self.conv_out = FactorisedConv(widths[0], 3 * config.patch_size**3)
 
     def forward(self, z: Float[Tensor, "b z tz hz wz"]) -> Float[Tensor, "b 3 t h w"]:
         """Pixels, not clamped."""
         x = self.mid(self.conv_in(z.contiguous(memory_format=torch.channels_last_3d)))
         for level in reversed(self.up):
-            for block in level.block:
-                x = block(x)
-            if hasattr(level, "upsample"):
-                x = level.upsample(x)
+            x = level(x)
         return unpatch(self.conv_out(F.silu(self.norm_out(x))), self.patch_size)
 
 
@@ -273,113 +283,3 @@ class WaveletTokenizer(nn.Module):
     def forward(self, pixels: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b 3 t h w"]:
         """Reconstruction."""
         return self.decode(self.encode(pixels))
-
-    @torch.no_grad()
-    def initialise(self, generator: torch.Generator) -> None:
-        """Fresh weights from ``generator`` alone: a linear wavelet codec plus noise.
-
-        From independent random weights the sixteen latents start as a random mixture of all bands, and hundreds of steps go
-        into unmixing it. Here the network starts as a codec that keeps the coarsest wavelet bands; training improves on it.
-
-        ============================ ==================================================================
-        convolutions                 normal, 0.05 of variance-preserving; biases 0; plus, where named below:
-        equal widths                 the identity on the present pixel and frame
-        widening shortcuts           ``[I, -I]``, since silu(x) - silu(-x) = x carries signals unbent
-        narrowing shortcuts          ``[I, -I] / 2``
-        ends of encoder, decoder     copies between bands, coarsest first, and latents
-        idle channels                a constant, which keeps the frame norm from rescaling each frame
-        second convolutions of
-        residual branches            a tenth of the noise
-        norms                        weight 1, bias 0
-        ============================ ==================================================================
-        """
-        for module in self.modules():
-            if isinstance(module, nn.Conv3d):
-                std = 0.05 / math.sqrt(module.weight[0].numel())
-                module.weight.normal_(0, std, generator=generator)
-                assert module.bias is not None, "every convolution of this network has a bias"
-                module.bias.zero_()
-            elif isinstance(module, nn.GroupNorm):
-                module.weight.fill_(1)
-                module.bias.zero_()
-        for module in self.modules():
-            if isinstance(module, ResBlock):
-                module.conv2[0].conv3d.weight.mul_(0.1)
-                _add_tap(module.conv1[1], torch.eye(module.conv1[1].conv3d.out_channels))
-                _add_tap(module.conv2[1], torch.eye(module.conv2[1].conv3d.out_channels))
-                if isinstance(module.nin_shortcut, CausalConv):
-                    _add_tap(module.nin_shortcut, _signed(*module.nin_shortcut.conv3d.weight.shape[:2]))
-            elif isinstance(module, Attention):
-                module.proj_out.conv3d.weight.mul_(0.1)
-            elif isinstance(module, Downsample | Upsample) and isinstance(module.conv3, CausalConv):
-                _add_tap(module.conv3, torch.eye(module.conv3.conv3d.out_channels))
-        for conv in (self.quant_conv, self.post_quant_conv):
-            _add_tap(conv, torch.eye(*conv.conv3d.weight.shape[:2]))
-        self._initialise_ends()
-
-    def _initialise_ends(self) -> None:
-        """Band ``order[j]`` goes to channel ``j`` of the encoder, to latent ``j``, to channel ``j`` of the decoder and back."""
-        order = _coarse_first(self.config.patch_size)
-        gain = torch.full((len(order),), 4.0)
-        gain[:3] = 1.0  # the mean of a patch varies far more than any other band
-        z = self.config.z_channels
-        for first, then in (self.encoder.conv_in, self.encoder.conv_out, self.decoder.conv_in, self.decoder.conv_out):
-            _add_tap(then, torch.eye(then.conv3d.out_channels))
-            first.conv3d.bias.zero_()
-
-        first = self.encoder.conv_in[0]
-        width = first.conv3d.out_channels
-        copied = min(width // 2, len(order))
-        matrix = torch.zeros(width, len(order))
-        matrix[range(copied), order[:copied]] = gain[:copied]
-        _add_tap(first, matrix)
-        first.conv3d.bias[copied:] = 1.0
-
-        first = self.encoder.conv_out[0]
-        half = first.conv3d.in_channels // 2
-        matrix = torch.zeros(z, 2 * half)
-        for j in range(min(z, half)):
-            matrix[j, j], matrix[j, half + j] = 1.0, -1.0
-        _add_tap(first, matrix)
-
-        first = self.decoder.conv_in[0]
-        half = self.decoder.conv_out[0].conv3d.in_channels // 2
-        block = torch.cat([torch.eye(half, z), torch.zeros(half, 1)], dim=1)
-        block[z:, -1] = 1.0
-        block = torch.cat([block, -block])
-        while len(block) < first.conv3d.out_channels:
-            block = torch.cat([block, -block])
-        _add_tap(first, block[:, :z])
-        first.conv3d.bias.copy_(block[:, -1])
-
-        first = self.decoder.conv_out[0]
-        first.conv3d.weight.mul_(0.1)  # an inverse wavelet adds 64 bands for each pixel, and their noise with them
-        matrix = torch.zeros(len(order), 2 * half)
-        for j in range(min(z, half)):
-            matrix[order[j], j], matrix[order[j], half + j] = 0.62 / gain[j], -0.62 / gain[j]  # undoes the norms
-        _add_tap(first, matrix)
-
-def _add_tap(conv: CausalConv, matrix: Float[Tensor, "co ci"]) -> None:
-    """Add a channel matrix that acts on the present pixel and frame alone."""
-    weight = conv.conv3d.weight
-    weight[:, :, -1, weight.shape[3] // 2, weight.shape[4] // 2] += matrix
-
-
-def _signed(c_out: int, c_in: int) -> Float[Tensor, "co ci"]:
-    """``[I, -I]`` for doubling, its half transpose for halving, else the identity as far as it goes."""
-    if c_out == 2 * c_in:
-        return torch.cat([torch.eye(c_in), -torch.eye(c_in)])
-    if c_in == 2 * c_out:
-        return torch.cat([torch.eye(c_out), -torch.eye(c_out)], dim=1) / 2
-    return torch.eye(c_out, c_in)
-
-
-def _coarse_first(patch_size: int) -> list[int]:
-    """Wavelet channels from the coarsest band to the finest: by number of high-pass letters at fine levels first."""
-    levels = int(math.log2(patch_size))
-
-    def fineness(channel: int) -> tuple[int, ...]:
-        bands = [(channel // 3) // 8**level % 8 for level in range(levels)]  # finest level first
-        return (*(int(band > 0) for band in bands), *(band.bit_count() for band in bands), *bands)
-
-    return sorted(range(3 * patch_size**3), key=fineness)

@@ -5,6 +5,7 @@ import torch
 
 from worldfoundry.core.errors import CheckpointError, ConfigError
 from worldfoundry.models.tokenizer.config import TokenizerConfig, official_cv8x8x8, wavetok_c_t4s8z16_nano
+from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.official import load_official
 
@@ -20,7 +21,7 @@ STRIDE_8 = TokenizerConfig(
 def make(config):
     model = WaveletTokenizer(config).eval().requires_grad_(False)
     generator = torch.Generator().manual_seed(0)
-    model.initialise(generator)
+    initialise(model, generator)
     for parameter in model.parameters():  # no weight may be special
         parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
     return model
@@ -39,7 +40,9 @@ def test_a_later_frame_never_changes_an_earlier_latent_or_pixel(config):
     before, after = model.encode(x), model.encode(changed)
     torch.testing.assert_close(before[:, :, :2], after[:, :, :2])
     assert (before[:, :, 2] - after[:, :, 2]).abs().max() > 1e-3
-    torch.testing.assert_close(model.decode(before)[:, :, : 1 + stride], model.decode(after)[:, :, : 1 + stride])
+    torch.testing.assert_close(
+        model.decode(before)[:, :, : 1 + stride], model.decode(after)[:, :, : 1 + stride]
+    )
 
 
 @pytest.mark.parametrize("config", [SMALL, STRIDE_8])
@@ -59,7 +62,7 @@ def test_a_batch_gives_what_each_clip_gives_alone():
 def test_fresh_weights_already_are_a_codec_and_depend_on_the_seed_alone():
     model, again = (WaveletTokenizer(wavetok_c_t4s8z16_nano()) for _ in range(2))
     for m in (model, again):
-        m.initialise(torch.Generator().manual_seed(7))
+        initialise(m, torch.Generator().manual_seed(7))
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
     ramp = torch.linspace(-0.8, 0.8, 32)
     x = (ramp[:, None] * ramp[None] + 0.2).expand(1, 3, 5, 32, 32).contiguous()
@@ -78,7 +81,8 @@ def test_the_official_size_has_the_published_number_of_parameters():
 
 
 @pytest.mark.parametrize(
-    ("shape", "says"), [((1, 3, 6, 32, 32), "use 5 or 9"), ((1, 3, 5, 36, 32), "height must be a multiple of 8")]
+    ("shape", "says"),
+    [((1, 3, 6, 32, 32), "use 5 or 9"), ((1, 3, 5, 36, 32), "height must be a multiple of 8")],
 )
 def test_a_size_that_does_not_divide_is_an_error_that_names_the_sizes_that_do(shape, says):
     with pytest.raises(ConfigError, match=says):
@@ -88,7 +92,10 @@ def test_a_size_that_does_not_divide_is_an_error_that_names_the_sizes_that_do(sh
 def test_loading_is_strict_but_for_what_published_files_carry_besides():
     model = make(SMALL)
     state = dict(model.state_dict())
-    extras = {"encoder.patcher3d.wavelets": torch.ones(2), "encoder.down.1.downsample.conv2.conv3d.bias": torch.ones(3)}
+    extras = {
+        "encoder.patcher3d.wavelets": torch.ones(2),
+        "encoder.down.1.downsample.conv2.conv3d.bias": torch.ones(3),
+    }
     load_official(model, state | extras)
     with pytest.raises(CheckpointError, match="unexpected"):
         load_official(model, state | {"encoder.surprise": torch.ones(1)})
@@ -98,7 +105,8 @@ def test_loading_is_strict_but_for_what_published_files_carry_besides():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("patch_size", 3), ("temporal_stride", 2), ("channels", 0), ("channel_multipliers", (1,))]
+    ("field", "value"),
+    [("patch_size", 3), ("temporal_stride", 2), ("channels", 0), ("channel_multipliers", (1,))],
 )
 def test_a_configuration_that_cannot_be_built_names_its_field(field, value):
     with pytest.raises(ConfigError, match=field):

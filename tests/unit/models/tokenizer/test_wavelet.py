@@ -9,7 +9,12 @@ from worldfoundry.models.tokenizer.wavelet import patch, unpatch
 @given(st.sampled_from([1, 2, 4]), st.integers(0, 3), st.integers(1, 3), st.integers(0, 2**31))
 def test_unpatch_undoes_patch(patch_size, chunks, cells, seed):
     x = torch.randn(
-        1, 3, 1 + chunks * patch_size, cells * patch_size, patch_size, generator=torch.Generator().manual_seed(seed)
+        1,
+        3,
+        1 + chunks * patch_size,
+        cells * patch_size,
+        patch_size,
+        generator=torch.Generator().manual_seed(seed),
     )
     torch.testing.assert_close(unpatch(patch(x, patch_size), patch_size), x, atol=2e-6, rtol=0)
 
