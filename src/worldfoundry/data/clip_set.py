@@ -109,9 +109,18 @@ def open_clip_set(folder: Path) -> ClipSet:
 
 
 def open_clip_sets(
-    folders: Iterable[str | Path], *, num_frames: int, fps: float | None = None
+    folders: Iterable[str | Path],
+    *,
+    num_frames: int,
+    fps: float | None = None,
+    size: tuple[int, int] | None = None,
+    least_size: int = 1,
 ) -> list[ClipSet]:
-    """Open several sets to draw from together; each must hold clips of ``num_frames`` or more, and ``fps`` if given."""
+    """Open several sets to draw from together.
+
+    Each must hold clips of ``num_frames`` or more and ``least_size`` pixels or more, and have ``fps`` and ``size`` (rows,
+    columns) where they are given.
+    """
     sets = [open_clip_set(Path(f)) for f in folders]
     if not sets:
         raise ConfigError("data must name at least one clip set, got none; give --data FOLDER")
@@ -120,6 +129,12 @@ def open_clip_sets(
             raise ConfigError(
                 f"data {str(s.folder)!r} must hold clips of {num_frames} frames or more, got {s.num_frames}; "
                 "make the set again with --num-frames"
+            )
+        shape = s.pixels.shape[2:4]
+        if (size is not None and shape != size) or min(shape) < least_size:
+            wanted = f"{size[0]}x{size[1]} pixels" if size else f"{least_size} pixels a side or more"
+            raise ConfigError(
+                f"data {str(s.folder)!r} must hold clips of {wanted}, got {shape[0]}x{shape[1]}; make it again with --size"
             )
         if fps is not None and abs(s.fps - fps) > 1e-6:
             raise ConfigError(

@@ -82,7 +82,7 @@ class TokenizerTask:
         self.network = WaveletTokenizer(objective.model)
         initialise(self.network, torch.Generator().manual_seed(config.seed))
         self.network.to(device)
-        self.sets = open_clip_sets(config.data, num_frames=objective.num_frames)
+        self.sets = open_clip_sets(config.data, num_frames=objective.num_frames, least_size=objective.crop)
         self.sampler = ClipSampler(self.sets, config.data_shares)
 
     def _batch(self, count: int, generator: torch.Generator) -> Float[Tensor, "b 3 t h w"]:

@@ -32,7 +32,10 @@ class WorldTask:
         self.config, self.objective, self.device = config, objective, device
         world = objective.model
         self.sets = open_clip_sets(
-            config.data, num_frames=pixel_frames(world.window_latents, world.temporal_stride), fps=world.fps
+            config.data,
+            num_frames=pixel_frames(world.window_latents, world.temporal_stride),
+            fps=world.fps,
+            size=(world.height, world.width),
         )
         self.sampler = ClipSampler(self.sets, config.data_shares)
         _, release = read_release(world.tokenizer)

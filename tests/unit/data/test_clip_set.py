@@ -53,5 +53,9 @@ def test_clips_too_short_or_at_another_rate_are_refused(tmp_path):
     made = write_clip_set(tmp_path / "set", clips(2), num_clips=2, fps=10.0)
     with pytest.raises(ConfigError, match="9 frames or more, got 5"):
         open_clip_sets([made.folder], num_frames=9)
+    with pytest.raises(ConfigError, match="16x8 pixels, got 8x8"):
+        open_clip_sets([made.folder], num_frames=5, size=(16, 8))
+    with pytest.raises(ConfigError, match="32 pixels a side or more, got 8x8"):
+        open_clip_sets([made.folder], num_frames=5, least_size=32)
     with pytest.raises(ConfigError, match=r"24\.0 fps, got 10\.0"):
         open_clip_sets([made.folder], num_frames=5, fps=24.0)
