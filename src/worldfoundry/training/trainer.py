@@ -20,7 +20,6 @@ from worldfoundry.core.runs import append_jsonl, find_resumable, new_run_folder,
 from worldfoundry.data.video_io import write_image
 from worldfoundry.models.pretrained.config import read_release
 from worldfoundry.models.pretrained.release import load_weights, save_release
-from worldfoundry.training.allocator import keep_freed_memory
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
 from worldfoundry.training.objectives import Task, TokenizerTask
@@ -68,8 +67,6 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     """
     device = resolve_device(config.device)
     torch.use_deterministic_algorithms(device.type == "cpu")
-    if device.type == "cpu":
-        keep_freed_memory()
     run = _find_run(config, runs_root)
     task = build_task(config, device)
     if config.init_from:
