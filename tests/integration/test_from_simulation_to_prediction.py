@@ -77,14 +77,14 @@ def test_simulate_train_and_predict(tmp_path, capsys, clips):
     assert out.read_bytes() == before  # a refused run leaves the old file
 
 
-def test_the_same_seed_gives_the_same_bytes_and_another_seed_another_film(tmp_path, capsys):
+def test_the_same_seed_gives_the_same_film_and_another_seed_another_film(tmp_path, capsys):
     run(capsys, "simulate", "dominoes", "--num-frames", 5, "--out", tmp_path / "film")
     predict = ["generate", "--video", tmp_path / "film/dominoes-0000000.mp4", "--num-frames", 8]
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(capsys, *predict, "--seed", seed, "--out", tmp_path / f"{name}.mp4")
-    a, b, c = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
-    assert a == b
-    assert a != c
+    a, b, c = (read_video(tmp_path / f"{name}.mp4").pixels.astype(float) for name in "abc")
+    assert np.abs(a - b).mean() < 0.5  # two H.264 encodings of the same pixels
+    assert np.abs(a - c).mean() > 0.5
 
 
 def test_the_workers_do_not_change_a_simulated_set(tmp_path, capsys, clips):
@@ -124,7 +124,8 @@ def test_latents_decode_to_what_the_roundtrip_gives(tmp_path, capsys):
     said = json.loads(
         run(capsys, "tokenize", "roundtrip", video, "--cut", "--json", "--out", tmp_path / "r.mp4").out
     )
-    assert (tmp_path / "decoded.mp4").read_bytes() == (tmp_path / "r.mp4").read_bytes()
+    decoded, back = (read_video(tmp_path / name).pixels.astype(float) for name in ("decoded.mp4", "r.mp4"))
+    assert np.abs(decoded - back).mean() < 1  # two H.264 encodings of the same pixels
     assert said["pixels"] == [1, 3, 5, 32, 32]
     assert said["psnr_db"] > 20
 

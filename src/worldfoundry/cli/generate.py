@@ -33,7 +33,7 @@ class GenerateArgs:
     num_frames: int = 32
     """Frames to predict; longer than one window goes on in latent space."""
     seed: int = 0
-    """Seed of the noise; the same seed gives the same bytes."""
+    """Seed of the noise; the same seed gives the same prediction."""
     fit: Literal["exact", "crop"] = "exact"
     """exact: the input must have the model's size; crop: cut its centre and resize."""
     resample: bool = False
