@@ -13,7 +13,7 @@ def wavetok_nano() -> TrainConfig:
         objective=TokenizerObjective(model=wavetok_c_t4s8z16_nano()),
         data=("datasets/sim-tok", "datasets/real-10", "datasets/real-5"),
         data_shares=(0.45, 0.35, 0.2),
-        steps=1400,
+        steps=2400,
         batch_size=8,
         optim=OptimConfig(learning_rate=2.5e-4, eps=1e-8, warmup_steps=50, decay_fraction=1.0),
         checkpoint_every=100,

@@ -22,7 +22,7 @@ def _world_nano() -> DiffusionWorldConfig:
             has_padding_mask=False,
         ),
         edm=EDMConfig(
-            sigma_min=10.0, sigma_max=20.0, p_mean=1.0, p_std=1.5, augment_p_mean=-4.5, augment_p_std=1.0
+            sigma_min=10.0, sigma_max=20.0, p_mean=1.4, p_std=1.5, augment_p_mean=-4.5, augment_p_std=1.0
         ),
         tokenizer="wavetok-c-t4s8z16-nano",
         temporal_stride=4,
@@ -44,7 +44,7 @@ def dit_v2w_nano() -> TrainConfig:
         objective=WorldObjective(model=_world_nano()),
         data=("datasets/sim-world",),
         flip=False,
-        steps=1900,
+        steps=2800,
         batch_size=16,
         optim=OptimConfig(learning_rate=1e-3, eps=1e-8, decay_fraction=0.7),
         checkpoint_every=200,

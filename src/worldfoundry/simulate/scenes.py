@@ -98,7 +98,7 @@ class _Builder:
         rng = self.rng
         hue = rng.uniform()
         pattern = ("clouds", "checker", "clouds", "plain")[rng.integers(4)]
-        value = rng.uniform(0.5, 0.72)
+        value = rng.uniform(0.6, 0.82)
         self.add_static(
             'type="plane" size="0 0 1"',
             Surface(
@@ -113,7 +113,7 @@ class _Builder:
         )
         if rng.uniform() < 2 / 3:
             hue = hue + rng.uniform(0.2, 0.8)
-            value = rng.uniform(0.72, 0.92)
+            value = rng.uniform(0.78, 0.95)
             self.add_static(
                 f'type="plane" size="0 0 1" pos="0 {wall_distance_m:.4f} 0" zaxis="0 -1 0"',
                 Surface(
@@ -171,20 +171,20 @@ def free_fall(rng: np.random.Generator) -> Scene:
     world = _Builder(rng)
     world.add_backdrop(wall_distance_m=rng.uniform(1.8, 2.6))
     count = int(rng.integers(1, 4))
-    spread = (0.0, 0.55, 0.98)[count - 1]
+    spread = (0.0, 0.6, 0.98)[count - 1]
     slots = rng.permutation(np.linspace(-spread, spread, count))
     for k, x in enumerate(slots):
-        radius = rng.uniform(0.32, 0.46) if count < 3 else rng.uniform(0.3, 0.37)
+        radius = rng.uniform(0.38, 0.5) if count < 3 else rng.uniform(0.33, 0.4)
         kind, shape, stripe = _rounded_shape(rng, radius)
         x = x + (rng.uniform(-0.5, 0.5) if count == 1 else rng.uniform(-0.06, 0.06))
-        position = np.array([x, rng.uniform(-0.3, 0.3), rng.uniform(2.0, 2.85)])
+        position = np.array([x, rng.uniform(-0.25, 0.25), rng.uniform(1.95, 2.6)])
         pose = f'pos="{_numbers(position)}" quat="{_numbers(_random_rotation(rng))}"'
         velocity = [*(-0.25 * x / 2 + rng.uniform(-0.25, 0.25, 1)), *rng.uniform(-0.1, 0.1, 1), 0.0]
         velocity += [*rng.uniform(-2.5, 2.5, 3)]
         world.add_moving(f"{kind}-{k + 1}", shape, pose, velocity, stripe_m=stripe, colour=world.colours[k])
-    view = _view(rng, target=(0.0, 0.0, 1.5), distance_m=6.0, azimuth_rad=0.25, elevation_rad=(0.1, 0.28))
+    view = _view(rng, target=(0.0, 0.0, 1.35), distance_m=5.5, azimuth_rad=0.25, elevation_rad=(0.1, 0.28))
     return world.finish(
-        view=view, contact=_contact(rng, restitution=(0.45, 0.7), friction=0.6, rolling_m=0.02)
+        view=view, contact=_contact(rng, restitution=(0.45, 0.7), friction=0.7, rolling_m=0.05)
     )
 
 
@@ -193,14 +193,14 @@ def tilted_plane(rng: np.random.Generator) -> Scene:
     world = _Builder(rng)
     world.add_backdrop(wall_distance_m=rng.uniform(1.6, 2.4))
     side = float(rng.choice([-1.0, 1.0]))
-    angle = rng.uniform(0.18, 0.27)
-    length, half_depth = 3.0, 0.6
+    angle = rng.uniform(0.19, 0.28)
+    length, half_depth = 2.7, 0.6
     along = np.array([side * np.cos(angle), 0, -np.sin(angle)])  # down the ramp
     normal = np.array([side * np.sin(angle), 0, np.cos(angle)])
-    foot = np.array([side * 0.95, 0, 0])
+    foot = np.array([side * 0.85, 0, 0])
     centre = foot - along * length / 2 - normal * half_depth
     count = int(rng.integers(1, 3))
-    half_width = 0.55 if count == 1 else 0.85
+    half_width = 0.6 if count == 1 else 0.95
     hue = rng.uniform()
     world.add_static(
         f'type="box" size="{length / 2:.4f} {half_width:.4f} {half_depth:.4f}" pos="{_numbers(centre)}" '
@@ -215,12 +215,12 @@ def tilted_plane(rng: np.random.Generator) -> Scene:
         ),
     )
     world.add_static(
-        f'type="box" size=".06 {half_width + 0.2:.4f} .16" pos="{side * 2.1:.4f} 0 .16"',
+        f'type="box" size=".06 {half_width + 0.2:.4f} .16" pos="{side * 1.95:.4f} 0 .16"',
         Surface(colour=_hsv(hue, 0.3, 0.6), accent=_hsv(hue, 0.3, 0.6)),
     )
-    lanes = rng.permutation([-0.43, 0.43])[:count] if count == 2 else [rng.uniform(-0.08, 0.08)]
+    lanes = rng.permutation([-0.48, 0.48])[:count] if count == 2 else [rng.uniform(-0.08, 0.08)]
     for k, y in enumerate(lanes):
-        radius = rng.uniform(0.3, 0.38) if count == 2 else rng.uniform(0.34, 0.44)
+        radius = rng.uniform(0.36, 0.44) if count == 2 else rng.uniform(0.42, 0.54)
         kind, shape, height, stripe = _ramp_shape(rng, radius, angle)
         start = (
             foot - along * (length - rng.uniform(0.45, 0.8)) + normal * (height + 0.004) + np.array([0, y, 0])
@@ -239,7 +239,7 @@ def tilted_plane(rng: np.random.Generator) -> Scene:
             stripe_m=stripe,
             colour=world.colours[k],
         )
-    view = _view(rng, target=(0.0, 0.0, 0.5), distance_m=6.6, azimuth_rad=0.3, elevation_rad=(0.22, 0.42))
+    view = _view(rng, target=(0.0, 0.0, 0.45), distance_m=6.1, azimuth_rad=0.3, elevation_rad=(0.3, 0.5))
     return world.finish(
         view=view, contact=_contact(rng, restitution=(0.1, 0.3), friction=0.6, rolling_m=0.004)
     )
@@ -250,8 +250,8 @@ def dominoes(rng: np.random.Generator) -> Scene:
     world = _Builder(rng)
     world.add_backdrop(wall_distance_m=rng.uniform(1.8, 2.6))
     count = int(rng.integers(6, 11))
-    half = np.array([rng.uniform(0.045, 0.06), rng.uniform(0.2, 0.26), rng.uniform(0.36, 0.44)])
-    gap = min(rng.uniform(0.5, 0.56), 3.9 / (count - 1))
+    half = np.array([rng.uniform(0.05, 0.065), rng.uniform(0.24, 0.32), rng.uniform(0.4, 0.48)])
+    gap = min(rng.uniform(0.46, 0.54), 2.9 / (count - 1))
     side = float(rng.choice([-1.0, 1.0]))
     heading = rng.uniform(-0.12, 0.12)
     turn = rng.uniform(-0.09, 0.09)
@@ -275,14 +275,14 @@ def dominoes(rng: np.random.Generator) -> Scene:
         world.add_moving(f"domino-{k + 1}", shape, pose, velocity, stripe_m=0.0, colour=colour)
     view = _view(
         rng,
-        target=(0.0, 0.0, 0.42),
-        distance_m=6.6,
+        target=(0.0, 0.0, 0.4),
+        distance_m=6.3,
         azimuth_rad=0.5,
-        elevation_rad=(0.25, 0.5),
+        elevation_rad=(0.35, 0.6),
         least_azimuth_rad=0.25,
     )
     return world.finish(
-        view=view, contact=_contact(rng, restitution=(0.02, 0.1), friction=0.5, rolling_m=0.001)
+        view=view, contact=_contact(rng, restitution=(0.02, 0.1), friction=0.5, rolling_m=0.0)
     )
 
 
@@ -338,7 +338,7 @@ def _contact(
     damping_ratio = -log_e / np.sqrt(np.pi**2 + log_e**2)
     stiffness, damping = 220.0**2, 2 * damping_ratio * 220.0
     return (
-        f'condim="6" friction="{friction} 0.01 {rolling_m}" solref="{-stiffness:.1f} {-damping:.3f}" '
+        f'condim="{6 if rolling_m else 3}" friction="{friction} 0.01 {rolling_m}" solref="{-stiffness:.1f} {-damping:.3f}" '
         f'solimp="0.95 0.99 0.001"'
     )
 
