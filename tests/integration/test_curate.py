@@ -16,7 +16,8 @@ from worldfoundry.curate import pipeline
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.index import read_index
 from worldfoundry.curate.report import write_report
-from worldfoundry.data.video_io import probe, read_video, write_video
+from worldfoundry.data.video_io import probe, read_video
+from worldfoundry.data.video_write import write_video
 from worldfoundry.protocols.video import Frames
 
 CONFIG = CurateConfig(min_clip_seconds=0.5, analysis_width=96)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from worldfoundry.cli.main import main
-from worldfoundry.data.video_io import read_video, write_image
+from worldfoundry.data.video_io import read_video
+from worldfoundry.data.video_write import write_image
 
 
 def run(capsys, *args, code=0):
@@ -73,7 +74,14 @@ def test_simulate_train_and_predict(tmp_path, capsys, clips):
     still = ["generate", "--model", world, "--image", tmp_path / "still.png", "--out", tmp_path / "still.mp4"]
     assert "--fit crop" in run(capsys, *still, code=1).err
     run(capsys, *still, "--fit", "crop", "--num-frames", 4)
-    assert "takes no text" in run(capsys, *predict, "--out", out, "--prompt", "a ball", code=1).err
+    for mode in ([], ["--dry-run"]):
+        refused = ["--out", out, *mode]
+        assert "takes no text" in run(capsys, *predict, *refused, "--prompt", "a ball", code=1).err
+        for count in (6, 9):
+            said = run(capsys, *predict, *refused, "--context-frames", count, code=1).err
+            assert f"--context-frames must be 1 + a multiple of 4 and at most 5, got {count}; use 5" in said
+    assert "would write" in run(capsys, *predict, "--out", tmp_path / "not.mp4", "--dry-run").out
+    assert not (tmp_path / "not.mp4").exists()
     assert out.read_bytes() == before  # a refused run leaves the old file
 
 
@@ -82,9 +90,9 @@ def test_the_same_seed_gives_the_same_film_and_another_seed_another_film(tmp_pat
     predict = ["generate", "--video", tmp_path / "film/dominoes-0000000.mp4", "--num-frames", 8]
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         run(capsys, *predict, "--seed", seed, "--out", tmp_path / f"{name}.mp4")
-    a, b, c = (read_video(tmp_path / f"{name}.mp4").pixels.astype(float) for name in "abc")
-    assert np.abs(a - b).mean() < 0.5  # two H.264 encodings of the same pixels
-    assert np.abs(a - c).mean() > 0.5
+    a, b, c = ((tmp_path / f"{name}.mp4").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
 
 
 def test_the_workers_do_not_change_a_simulated_set(tmp_path, capsys, clips):
@@ -124,8 +132,7 @@ def test_latents_decode_to_what_the_roundtrip_gives(tmp_path, capsys):
     said = json.loads(
         run(capsys, "tokenize", "roundtrip", video, "--cut", "--json", "--out", tmp_path / "r.mp4").out
     )
-    decoded, back = (read_video(tmp_path / name).pixels.astype(float) for name in ("decoded.mp4", "r.mp4"))
-    assert np.abs(decoded - back).mean() < 1  # two H.264 encodings of the same pixels
+    assert (tmp_path / "decoded.mp4").read_bytes() == (tmp_path / "r.mp4").read_bytes()
     assert said["pixels"] == [1, 3, 5, 32, 32]
     assert said["psnr_db"] > 20
 

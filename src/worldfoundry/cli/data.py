@@ -67,7 +67,7 @@ def inspect(args: tyro.conf.OmitArgPrefixes[InspectArgs]) -> None:
 
 def _inspect(path: Path) -> list[dict[str, object]]:
     video_io = importlib.import_module("worldfoundry.data.video_io")
-    prepare = importlib.import_module("worldfoundry.data.prepare")
+    files = importlib.import_module("worldfoundry.data.files")
     if (path / "pixels.npy").exists():
         opened = importlib.import_module("worldfoundry.data.clip_set").open_clip_set(path)
         return [
@@ -79,7 +79,7 @@ def _inspect(path: Path) -> list[dict[str, object]]:
             }
         ]
     rows: list[dict[str, object]] = []
-    for file in prepare.find_videos(path) if path.is_dir() else [path]:
+    for file in files.find_videos(path) if path.is_dir() else [path]:
         try:
             rows.append({"path": str(file), **asdict(video_io.probe(file))})
         except DataError as error:
@@ -96,7 +96,7 @@ def prepare_set(args: tyro.conf.OmitArgPrefixes[PrepareArgs]) -> None:
     config: PrepareConfig = module.PrepareConfig(
         size=args.size, fps=args.fps, num_frames=args.num_frames, crops=args.crops
     )
-    made, left_out = module.prepare_videos(module.find_videos(args.folder), args.out, config)
+    made, left_out = module.prepare_videos(args.folder, args.out, config)
     for reason in left_out:
         sys.stderr.write(f"left out: {reason}\n")
     result = {"out": str(args.out), "clips": len(made), "left_out": left_out}

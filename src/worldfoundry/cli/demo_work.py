@@ -16,7 +16,8 @@ from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.index import read_index
 from worldfoundry.curate.pipeline import run as curate
 from worldfoundry.data.fit import centre_crop, first_frames
-from worldfoundry.data.video_io import read_video, resample_rate, write_video
+from worldfoundry.data.video_io import read_video, resample_rate
+from worldfoundry.data.video_write import write_video
 from worldfoundry.evaluate.config import (
     CEILING,
     MODEL,
@@ -28,6 +29,7 @@ from worldfoundry.evaluate.floors import ceiling
 from worldfoundry.evaluate.rollout import (
     Progress,
     RolloutTable,
+    noise_seed,
     roll_out,
     score_rows,
     simulated_clips,
@@ -219,7 +221,7 @@ def _continued(
         predict=predictor(world),
         tokenizer=tokenizer,
         context_frames=config.context_frames,
-        seed=config.model_seed,
+        seeds=[noise_seed(config.model_seed, config.first_seed)],  # as the suite's first clip
     )
     return Told(title=title, truth=truth, rows=rows)
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -96,8 +96,8 @@ def total_frames(config: RolloutConfig, world: WorldModel) -> int:
 def predictor(world: WorldModel) -> Predict:
     """The world as the suites call it: no conditioning but the context."""
 
-    def predict(context: Clip, num_frames: int, seed: int) -> Clip:
-        return rollout(world, context, num_frames=num_frames, conditioning=Conditioning(), seed=seed)
+    def predict(context: Clip, num_frames: int, seeds: Sequence[int]) -> Clip:
+        return rollout(world, context, num_frames=num_frames, conditioning=Conditioning(), seeds=seeds)
 
     return predict
 

@@ -28,8 +28,8 @@ class GenerateArgs:
     """Image that is the context."""
     prompt: str | None = None
     """Text; an error for models that take none."""
-    context_frames: int = 5
-    """Frames of context to take from the end of --video."""
+    context_frames: int | None = None
+    """Frames of context to take from the end of --video; 5 unless given. An image is one."""
     num_frames: int = 32
     """Frames to predict; longer than one window goes on in latent space."""
     seed: int = 0
@@ -41,11 +41,18 @@ class GenerateArgs:
     json: bool = False
     """Print the result as JSON."""
     dry_run: bool = False
-    """Print the frame arithmetic and stop."""
+    """Check everything, print the frame arithmetic and stop."""
 
     def __post_init__(self):
         if (self.video is None) == (self.image is None):
             raise ConfigError("generate needs one of --video and --image, got both or neither; give one")
+        if self.image is not None and self.context_frames is not None:
+            raise ConfigError(
+                f"--context-frames goes with --video, got {self.context_frames} and --image; an image is one frame, leave it out"
+            )
+        for name in ("context_frames", "num_frames"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"--{name.replace('_', '-')} must be at least 1, got {value}; raise it")
         if self.out.suffix.lower() != ".mp4":
             raise ConfigError(f"--out must end in .mp4, got {str(self.out)!r}; rename it")
 

@@ -4,23 +4,28 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from worldfoundry.core.errors import ConfigError, DataError
+import torch
+
+from worldfoundry.core.errors import ConfigError
 from worldfoundry.data.fit import centre_crop
-from worldfoundry.data.video_io import read_image, read_video, resample_rate, write_video
+from worldfoundry.data.video_io import read_image, read_last
+from worldfoundry.data.video_write import write_video
 from worldfoundry.inference.session import load_world, rollout
-from worldfoundry.protocols.models import Conditioning, WorldSpec, latent_frames
+from worldfoundry.protocols.models import Conditioning, WorldSpec, latent_frames, pixel_frames
 from worldfoundry.protocols.video import Frames
 
 if TYPE_CHECKING:
     from worldfoundry.cli.generate import GenerateArgs
 
+_CONTEXT_FRAMES = 5
+
 
 def generate(options: "GenerateArgs") -> str:
-    """Write ``options.out`` and return what to print."""
+    """Write ``options.out`` and return what to print; a dry run stops when the context is accepted."""
     world = load_world(options.model)
-    context = _context(options, world.spec)
+    context = _context(options, world.spec).to_clip()
     conditioning = Conditioning(text=options.prompt)
-    length, new = len(context.pixels), options.num_frames
+    length, new = context.num_frames, options.num_frames
     plan = {
         "model": options.model,
         "context_frames": length,
@@ -34,10 +39,14 @@ def generate(options: "GenerateArgs") -> str:
         f"{length} context + {new} predicted frames at {world.spec.fps:g} fps, {world.spec.width}x{world.spec.height}, "
         f"from {plan['context_latents']} context latents\n"
     )
-    if not options.dry_run:
-        clip = rollout(world, context.to_clip(), num_frames=new, conditioning=conditioning, seed=options.seed)
+    if options.dry_run:
+        world.start(context, conditioning, generators=[torch.Generator()])  # has the checks
+    else:
+        clip = rollout(world, context, num_frames=new, conditioning=conditioning, seeds=[options.seed])
         write_video(options.out, clip.to_frames())
-    return json.dumps(plan) if options.json else str(options.out)
+    if options.json:
+        return json.dumps(plan)
+    return ("would write " if options.dry_run else "") + str(options.out)
 
 
 def _context(options: "GenerateArgs", spec: WorldSpec) -> Frames:
@@ -47,20 +56,19 @@ def _context(options: "GenerateArgs", spec: WorldSpec) -> Frames:
         frames = Frames.at_constant_rate(still.pixels, spec.fps)
     else:
         assert options.video is not None, "the parser requires one of the two"
-        frames = read_video(options.video)
-        if abs(frames.fps - spec.fps) > 1e-3 and not options.resample:
+        count, stride = options.context_frames or _CONTEXT_FRAMES, spec.tokenizer.temporal_stride
+        most = pixel_frames(spec.max_context_latents, stride)
+        if count > most or (count - 1) % stride:
+            raise ConfigError(
+                f"--context-frames must be 1 + a multiple of {stride} and at most {most}, got {count}; use {most}"
+            )
+        frames = read_last(options.video, count, fps=spec.fps if options.resample else None)
+        if abs(frames.fps - spec.fps) > 1e-3:
             raise ConfigError(
                 f"--video must run at the model's {spec.fps:g} fps, got {frames.fps:.4g}; add --resample to take the "
                 "nearest frames"
             )
-        if options.resample:
-            frames = resample_rate(frames, spec.fps)
-        if len(frames.pixels) < options.context_frames:
-            raise DataError(
-                f"{options.video} must have {options.context_frames} frames at {spec.fps:g} fps, got "
-                f"{len(frames.pixels)}; lower --context-frames"
-            )
-        frames = Frames.at_constant_rate(frames.pixels[-options.context_frames :], spec.fps)
+        frames = Frames.at_constant_rate(frames.pixels, spec.fps)
     size = frames.pixels.shape[1:3]
     if options.fit == "crop":
         return centre_crop(frames, spec.height, spec.width)

@@ -5,11 +5,12 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
-from worldfoundry.core.errors import ConfigError
+from worldfoundry.core.errors import ConfigError, DataError, UnknownNameError
+from worldfoundry.simulate.scenes import SCENES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +34,9 @@ class SimulateArgs:
     """Frames per second."""
     size: int = 64
     """Side of the square picture, pixels."""
-    renderer: str = "raycast"
-    """raycast (the same bytes everywhere), gl, or auto."""
-    format: str = "videos"
+    renderer: Literal["raycast", "gl", "auto"] = "raycast"
+    """raycast: the same bytes everywhere; gl: OpenGL; auto: gl where it works, else raycast."""
+    format: Literal["videos", "clip-set"] = "videos"
     """videos: one mp4 and one npz of ground truth a clip; clip-set: one array of pixels for training."""
     workers: int = 1
     """Processes."""
@@ -45,20 +46,29 @@ class SimulateArgs:
     """Say what would be made and stop."""
 
     def __post_init__(self):
-        if self.clips < 1 or self.workers < 1:
-            raise ConfigError(
-                f"--clips and --workers must be at least 1, got {self.clips} and {self.workers}; raise them"
-            )
-        if self.format not in ("videos", "clip-set"):
-            raise ConfigError(f"--format must be 'videos' or 'clip-set', got {self.format!r}; choose one")
+        for scene in self.scenes:
+            if scene not in SCENES:
+                raise UnknownNameError("scene", scene, SCENES)
+        for name, least in (("clips", 1), ("seed", 0), ("num_frames", 1), ("workers", 1)):
+            if getattr(self, name) < least:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} must be at least {least}, got {getattr(self, name)}; raise it"
+                )
+
+    @property
+    def scenes(self) -> list[str]:
+        """Names of the scenes."""
+        return self.scene.split(",")
 
 
 def run(args: list[str]) -> int:
     """Parse, simulate, print where it went."""
     options = tyro.cli(SimulateArgs, prog="worldfoundry simulate", args=args)
+    if options.out.exists():
+        raise DataError(f"{options.out} must not exist yet; name another folder or remove it")
     plan = {
-        "scenes": options.scene.split(","),
-        "clips": options.clips * len(options.scene.split(",")),
+        "scenes": options.scenes,
+        "clips": options.clips * len(options.scenes),
         "num_frames": options.num_frames,
         "fps": options.fps,
         "size": options.size,

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from worldfoundry.core.errors import DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.clip_set import write_clip_set
-from worldfoundry.data.video_io import write_video
+from worldfoundry.data.video_write import write_video
 from worldfoundry.simulate.physics import SimulatedClip, simulate
+from worldfoundry.simulate.render import usable_renderer
 
 if TYPE_CHECKING:
     from worldfoundry.cli.simulate import SimulateArgs
@@ -34,26 +35,28 @@ def _simulate(job: Job) -> SimulatedClip:
 def _simulated(options: "SimulateArgs") -> Iterator[SimulatedClip]:
     """Clips in a fixed order, whatever the number of processes."""
     seeds = range(options.seed, options.seed + options.clips)
+    renderer = usable_renderer(options.renderer)
     jobs: list[Job] = [
-        (scene, seed, options.num_frames, options.fps, options.size, options.renderer)
-        for scene, seed in product(options.scene.split(","), seeds)
+        (scene, seed, options.num_frames, options.fps, options.size, renderer)
+        for scene, seed in product(options.scenes, seeds)
     ]
     console = Console(file=sys.stderr)
     if options.workers == 1:
         yield from track(map(_simulate, jobs), "simulating", total=len(jobs), console=console)
         return
-    with multiprocessing.get_context("spawn").Pool(options.workers) as pool:
-        yield from track(
-            pool.imap(_simulate, jobs, chunksize=4), "simulating", total=len(jobs), console=console
-        )
+    # Not multiprocessing.Pool, which waits for ever for the clips of a worker that died.
+    pool = ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        clips = pool.map(_simulate, jobs, chunksize=4)
+        yield from track(clips, "simulating", total=len(jobs), console=console)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def write(options: "SimulateArgs") -> None:
-    """Make ``options.out``; a folder that is there already is an error."""
-    if options.out.exists():
-        raise DataError(f"{options.out} must not exist yet; name another folder or remove it")
+    """Make ``options.out``."""
     if options.format == "clip-set":
-        total = options.clips * len(options.scene.split(","))
+        total = options.clips * len(options.scenes)
         pairs = ((c.frames.pixels, {"scene": c.scene, "seed": c.seed}) for c in _simulated(options))
         write_clip_set(options.out, pairs, num_clips=total, fps=options.fps)
         return

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.core.files import atomic_path
-from worldfoundry.data.video_io import read_video, write_video
+from worldfoundry.data.video_io import read_video
+from worldfoundry.data.video_write import write_video
 from worldfoundry.evaluate.metrics import clip_psnr
 from worldfoundry.models.pretrained.release import load_tokenizer, weights_digest
 from worldfoundry.models.tokenizer.network import WaveletTokenizer

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from worldfoundry.curate.config import CurateConfig
-from worldfoundry.data.video_io import VideoWriter, is_constant_rate, iter_frames
+from worldfoundry.data.video_io import is_constant_rate, iter_frames
+from worldfoundry.data.video_write import VideoWriter
 from worldfoundry.protocols.curation import Record, Rejection
 
 

@@ -14,14 +14,15 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.core.runs import append_jsonl, read_jsonl
+from worldfoundry.protocols.held_out import EVALUATION_SEED
 
 _SCHEMA = 1
 
@@ -51,39 +52,54 @@ class ClipSet:
 
 
 def write_clip_set(
-    folder: Path, clips: Iterable[tuple[np.ndarray, dict[str, Any]]], *, num_clips: int, fps: float
+    folder: Path,
+    clips: Iterable[tuple[np.ndarray, dict[str, Any]]],
+    *,
+    fps: float,
+    num_clips: int | None = None,
 ) -> ClipSet:
-    """Write ``num_clips`` pairs of uint8 [t, h, w, 3] and a row of facts; replaces nothing that is there."""
+    """Write pairs of uint8 [t, h, w, 3] and a row of facts, holding one at a time; replaces nothing that is there.
+
+    Another number of clips than ``num_clips`` is an error; without it as many are written as come.
+    """
     if folder.exists():
         raise DataError(f"{folder} must not exist yet; name another folder or remove it")
-    sha = hashlib.sha256()
+    sha, shape, written = hashlib.sha256(), None, 0
     with atomic_folder(folder) as temporary:
-        pixels, written = None, 0
-        for clip, row in clips:
-            if pixels is None:
-                pixels = open_memmap(
-                    temporary / "pixels.npy", mode="w+", dtype=np.uint8, shape=(num_clips, *clip.shape)
-                )
-            if clip.shape != pixels.shape[1:]:
+        with (temporary / "pixels.npy").open("wb") as pixels:
+            for clip, row in clips:
+                if shape is None:
+                    shape = clip.shape
+                    _write_header(pixels, (0, *shape))
+                if clip.shape != shape or clip.dtype != np.uint8:
+                    raise DataError(
+                        f"clip {written} of {folder} must be uint8 {list(shape)}, got {clip.dtype} {list(clip.shape)}; "
+                        "cut and resize all clips alike"
+                    )
+                content = clip.tobytes()
+                pixels.write(content)
+                sha.update(content)
+                append_jsonl(temporary / "rows.jsonl", row)
+                written += 1
+            if shape is None or num_clips not in (None, written):
                 raise DataError(
-                    f"clip {written} of {folder} must be {list(pixels.shape[1:])}, got {list(clip.shape)}; "
-                    "cut and resize all clips alike"
+                    f"{folder} was promised {num_clips or 'some'} clips, got {written}; nothing was written"
                 )
-            pixels[written] = clip
-            sha.update(clip.tobytes())
-            append_jsonl(temporary / "rows.jsonl", row)
-            written += 1
-        if pixels is None or written != num_clips:
-            raise DataError(f"{folder} was promised {num_clips} clips, got {written}; nothing was written")
-        pixels.flush()
+            _write_header(pixels, (written, *shape))
         manifest = {
             "schema": _SCHEMA,
             "fps": fps,
-            "shape": list(pixels.shape),
+            "shape": [written, *shape],
             "digest": sha.hexdigest()[:16],
         }
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return open_clip_set(folder)
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Begin a ``.npy`` file, or say again how long it has become: numpy leaves room for the first axis to grow."""
+    file.seek(0)
+    write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
 
 
 def open_clip_set(folder: Path) -> ClipSet:
@@ -116,10 +132,10 @@ def open_clip_sets(
     size: tuple[int, int] | None = None,
     least_size: int = 1,
 ) -> list[ClipSet]:
-    """Open several sets to draw from together.
+    """Open several sets to train on together.
 
-    Each must hold clips of ``num_frames`` or more and ``least_size`` pixels or more, and have ``fps`` and ``size`` (rows,
-    columns) where they are given.
+    Each must hold clips of ``num_frames`` or more and ``least_size`` pixels or more, have ``fps`` and ``size`` (rows,
+    columns) where they are given, and hold no simulated clip that is kept for evaluation.
     """
     sets = [open_clip_set(Path(f)) for f in folders]
     if not sets:
@@ -139,5 +155,11 @@ def open_clip_sets(
         if fps is not None and abs(s.fps - fps) > 1e-6:
             raise ConfigError(
                 f"data {str(s.folder)!r} must be at {fps} fps, got {s.fps}; prepare it again with --fps {fps}"
+            )
+        highest = max(row.get("seed", 0) for row in s.rows)
+        if highest >= EVALUATION_SEED:
+            raise ConfigError(
+                f"data {str(s.folder)!r} must hold simulated clips of seeds below {EVALUATION_SEED}, the others are kept for "
+                f"evaluation, got {highest} in rows.jsonl; simulate it again with a smaller --seed"
             )
     return sets

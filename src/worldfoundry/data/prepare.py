@@ -1,7 +1,8 @@
 """From video files to a clip set: resample in time, resize, cut squares, cut lengths. All of it asked for, all of it recorded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,9 @@ import numpy as np
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.data.clip_set import ClipSet, write_clip_set
+from worldfoundry.data.files import find_videos
 from worldfoundry.data.fit import resize, squares
 from worldfoundry.data.video_io import read_video, resample_rate
-
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,43 +36,49 @@ class PrepareConfig:
             )
 
 
-def find_videos(folder: Path) -> list[Path]:
-    """Video files below ``folder``, sorted."""
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in VIDEO_SUFFIXES)
-    if not found:
-        raise DataError(f"{folder} must hold videos ({', '.join(VIDEO_SUFFIXES)}), got none; check the path")
-    return found
-
-
-def prepare_videos(videos: Sequence[Path], out: Path, config: PrepareConfig) -> tuple[ClipSet, list[str]]:
-    """Cut every video into clips and write them as one set; also the reasons why videos were left out.
+def prepare_videos(folder: Path, out: Path, config: PrepareConfig) -> tuple[ClipSet, list[str]]:
+    """Cut every video below ``folder`` and write the clips as one set; also the reasons why videos were left out.
 
     The rest of a video that fills no clip is not used. A video that cannot be used does not stop the others.
     """
-    clips, left_out = [], []
-    for path in videos:
+    left_out: list[str] = []
+    clips = _clips(folder, config, left_out)
+    first = next(clips, None)
+    if first is None:
+        more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+        raise DataError(
+            f"{folder} must hold a video that can be used, got {len(left_out)} that cannot: {'; '.join(left_out[:5])}{more}"
+        )
+    return write_clip_set(out, chain([first], clips), fps=config.fps), left_out
+
+
+def _clips(
+    folder: Path, config: PrepareConfig, left_out: list[str]
+) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    """Clips and their rows, one video in memory at a time; adds to ``left_out``."""
+    for path in find_videos(folder):
         try:
-            clips += _cut(path, config)
+            yield from _cut(path, path.relative_to(folder).as_posix(), config)
         except DataError as error:
             left_out.append(str(error))
-    if not clips:
-        raise DataError(
-            f"{out}: no video lasts {config.num_frames} frames at {config.fps} fps; lower --num-frames or --fps"
-        )
-    return write_clip_set(out, clips, num_clips=len(clips), fps=config.fps), left_out
 
 
-def _cut(path: Path, config: PrepareConfig) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+def _cut(path: Path, source: str, config: PrepareConfig) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
     whole = read_video(path)
     if whole.fps < 0.95 * config.fps:
         raise DataError(
             f"{path} must run at {config.fps:g} fps or more, got {whole.fps:.3g}: frames would repeat; lower --fps"
         )
     frames = resample_rate(whole, config.fps)
+    if len(frames.pixels) < config.num_frames:
+        raise DataError(
+            f"{path} must last {config.num_frames} frames at {config.fps:g} fps, got {len(frames.pixels)}; lower "
+            "--num-frames or leave it out"
+        )
     h, w = frames.pixels.shape[1:3]
     scale = config.size / min(h, w)
     small = resize(frames.pixels, max(config.size, round(h * scale)), max(config.size, round(w * scale)))
     for crop, square in enumerate(squares(small, config.crops)):
         for first in range(0, len(square) - config.num_frames + 1, config.num_frames):
-            row = {"source": path.name, "start_seconds": float(frames.pts_seconds[first]), "crop": crop}
+            row = {"source": source, "start_seconds": float(frames.pts_seconds[first]), "crop": crop}
             yield square[first : first + config.num_frames], row

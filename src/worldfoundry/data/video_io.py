@@ -1,4 +1,4 @@
-"""Video and image files in and out, by PyAV; nothing else in the project opens them.
+"""Video and image files read, by PyAV; ``video_write`` writes them. Nothing else in the project opens any.
 
 Times are presentation times in seconds, as the container stores them: a span is half-open, ``start <= time < end``, and
 reading one gives exactly the frames that slicing the whole video would give. Frames are uint8 RGB ``[t, h, w, 3]``, upright
@@ -22,26 +22,24 @@ from typing import BinaryIO, NamedTuple
 import av
 import av.error
 import numpy as np
-from av.container import InputContainer, OutputContainer
-from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from av.container import InputContainer
+from av.video.reformatter import Interpolation
 from av.video.stream import VideoStream
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.core.files import atomic_path
 from worldfoundry.protocols.video import Frames
 
 Pathlike = str | os.PathLike[str]
+CODEC_THREADS = 1
+"""The same bytes and the same errors on every machine; work is spread over videos instead."""
 
 _FORMATS = frozenset(
     "mov mp4 m4a 3gp matroska webm avi mpegts mpeg h264 hevc ivf obu flv ogg asf gif apng mjpeg".split()
 )
 _NO_TIMES = frozenset(("avi", "h264", "hevc"))
 _WANTED = "a video (H.264, H.265, AV1, VP9 or MPEG-4 in mp4, mov, mkv, webm or avi)"
-_THREADS = 1  # the same bytes and the same errors on every machine; work is spread over videos instead
 _PROBE_PACKETS = 600
 _SEEK_BACK_SECONDS = (0.0, 2.0, 20.0)
-_BT709 = 1
-_X264_TICKS = 90_000
 
 
 class TimedFrame(NamedTuple):
@@ -136,6 +134,32 @@ def read_image(path: Pathlike, *, height: int | None = None, width: int | None =
     return read_video(path, max_frames=1, height=height, width=width)
 
 
+def read_last(path: Pathlike, num_frames: int, *, fps: float | None = None) -> Frames:
+    """The last ``num_frames`` frames, or with ``fps`` those nearest to that many times ``1 / fps`` apart, the last frame's last.
+
+    What lies before them is not decoded. Fewer frames than that are a DataError.
+    """
+    if num_frames < 1:
+        raise ConfigError(f"num_frames must be at least 1, got {num_frames}; ask for a frame or more")
+    with _opened(path) as video:
+        shown = _shown_seconds(video)
+        wanted = shown[-num_frames:] if fps is None else shown[-1] - np.arange(num_frames)[::-1] / fps
+        if len(wanted) < num_frames or shown[0] > wanted[0] + 0.5 / (fps or 1):
+            got = len(shown) if fps is None else math.floor((shown[-1] - shown[0]) * fps + 0.5) + 1
+            rate = "" if fps is None else f" at {fps:g} fps"
+            raise DataError(
+                f"{path} must have {num_frames} frames{rate} or more, got {got}; use a longer video or ask for fewer"
+            )
+        promised = shown[_nearest(shown, wanted[:1])[0] :]
+        decoded = list(_decode(video, promised[0] - 1e-6, math.inf))
+        seconds = np.array([f.seconds for f in decoded])
+        if len(decoded) != len(promised):
+            raise _damaged(video, seconds[0], f"{len(decoded)} frames from {len(promised)} packets")
+        chosen = _nearest(seconds, wanted)
+        rate = fps or _measure(seconds, video).fps
+    return Frames(pixels=np.stack([decoded[k].pixels for k in chosen]), fps=rate, pts_seconds=wanted)
+
+
 def probe(path: Pathlike) -> VideoInfo:
     """Look into a video file: its first frame is decoded, its packets are counted only if the header has no count."""
     with _opened(path) as video:
@@ -188,184 +212,20 @@ def resample_rate(frames: Frames, fps: float) -> Frames:
     pts = np.asarray(frames.pts_seconds, dtype=np.float64)
     duration = pts[-1] - pts[0] + 1 / frames.fps
     times = pts[0] + np.arange(max(1, math.floor(duration * fps + 1e-6))) / fps
+    return Frames(pixels=frames.pixels[_nearest(pts, times)], fps=fps, pts_seconds=times)
+
+
+def _nearest(pts: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Index of the frame nearest to each time, the earlier of two."""
     after = np.searchsorted(pts, times).clip(1, max(1, len(pts) - 1))
     before = after - 1
     after = after.clip(max=len(pts) - 1)
-    nearest = np.where(times - pts[before] <= pts[after] - times + 1e-9, before, after)
-    return Frames(pixels=frames.pixels[nearest], fps=fps, pts_seconds=times)
+    return np.where(times - pts[before] <= pts[after] - times + 1e-9, before, after)
 
 
 def is_constant_rate(seconds: np.ndarray, fps: float) -> bool:
     """Whether the times are ``k / fps`` after the first to within a millisecond, the rounding of Matroska and WebM."""
     return bool(np.all(np.abs(seconds - seconds[0] - np.arange(len(seconds)) / fps) <= 1.001e-3))
-
-
-class VideoWriter:
-    """Writes frames one by one to an H.264 mp4 that every browser plays; use it as a context manager.
-
-    yuv420p, BT.709, index in front of the data. The file appears under its name when it is complete, not before. The
-    same frames give the same bytes. H.264 in yuv420p needs even sizes: an odd one raises ConfigError unless
-    ``pad_to_even``, which repeats the last row or column. With ``is_variable_rate`` the time of each frame is kept (to
-    1/90000 s, the first becoming 0); without, frame ``k`` is at ``k / fps`` exactly.
-    """
-
-    def __init__(
-        self,
-        path: Pathlike,
-        *,
-        fps: float | Fraction,
-        crf: int = 18,
-        pad_to_even: bool = False,
-        is_variable_rate: bool = False,
-    ):
-        if Path(path).suffix.lower() != ".mp4":
-            raise ConfigError(f"path must end in .mp4, got {str(path)!r}; rename it")
-        if not 0 <= crf <= 51:
-            raise ConfigError(f"crf must be 0 (lossless) to 51, got {crf}; 18 looks like the source")
-        if not fps > 0:
-            raise ConfigError(f"fps must be above 0, got {fps}; give the rate of the frames")
-        self.path = Path(path)
-        self.num_frames = 0
-        self._rate = Fraction(fps).limit_denominator(1001) or Fraction(fps).limit_denominator(1_000_000)
-        self._time_base = Fraction(1, _X264_TICKS) if is_variable_rate else 1 / self._rate
-        self._is_variable_rate = is_variable_rate
-        self._crf = crf
-        self._pad_to_even = pad_to_even
-        self._size: tuple[int, ...] | None = None
-        self._first_seconds = 0.0
-
-    def __enter__(self) -> "VideoWriter":
-        self._atomic = atomic_path(self.path)
-        self._temporary = self._atomic.__enter__()
-        self._container: OutputContainer | None = None
-        return self
-
-    def __exit__(self, kind, error, trace) -> None:
-        try:
-            if self._container is not None:
-                with self._translated():
-                    if kind is None:
-                        self._container.mux(self._stream.encode())
-                    self._container.close()
-            if kind is None and self.num_frames == 0:
-                raise DataError(
-                    f"{self.path} needs at least one frame to be written, got none; write frames first"
-                )
-        except BaseException as late:
-            self._atomic.__exit__(type(late), late, late.__traceback__)
-            raise
-        self._atomic.__exit__(kind, error, trace)
-
-    def write(self, pixels: np.ndarray, seconds: float = 0.0) -> None:
-        """Append one uint8 [h, w, 3] frame; ``seconds`` is its time where the rate is variable."""
-        if self._size is None:
-            self._begin(pixels, seconds)
-        if pixels.shape != self._size:
-            raise DataError(
-                f"{self.path}: every frame must be {self._size}, got {pixels.shape}; resize them first"
-            )
-        odd_h, odd_w = pixels.shape[0] % 2, pixels.shape[1] % 2
-        if odd_h or odd_w:
-            pixels = np.pad(pixels, ((0, odd_h), (0, odd_w), (0, 0)), mode="edge")
-        with self._translated():
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24").reformat(
-                format="yuv420p",
-                src_color_range=ColorRange.JPEG,
-                dst_colorspace=Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.BILINEAR,
-            )
-            frame.time_base = self._time_base
-            frame.pts = self.num_frames
-            if self._is_variable_rate:
-                frame.pts = round((seconds - self._first_seconds) * _X264_TICKS)
-            assert self._container is not None
-            self._container.mux(self._stream.encode(frame))
-        self.num_frames += 1
-
-    def _begin(self, pixels: np.ndarray, seconds: float) -> None:
-        height, width = pixels.shape[:2]
-        if (height % 2 or width % 2) and not self._pad_to_even:
-            raise ConfigError(
-                f"{self.path}: H.264 yuv420p needs even sizes, got {width}x{height}; resize it, or pass pad_to_even=True"
-            )
-        self._size, self._first_seconds = pixels.shape, seconds
-        with self._translated():
-            options = {"movflags": "+faststart", "fflags": "+bitexact"}
-            self._container = av.open(self._temporary, "w", format="mp4", options=options)
-            stream = self._container.add_stream(
-                "libx264", rate=self._rate, options={"crf": str(self._crf), "preset": "veryfast"}
-            )
-            stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-            stream.time_base = stream.codec_context.time_base = self._time_base
-            context = stream.codec_context
-            context.thread_count = _THREADS
-            context.color_primaries = context.color_trc = context.colorspace = _BT709
-            context.color_range = ColorRange.MPEG
-        self._stream = stream
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except (av.error.FFmpegError, OSError) as error:
-            raise DataError(
-                f"{self.path} could not be written: {_reason(error)}; check the folder and the disk"
-            ) from error
-
-
-def write_video(path: Pathlike, frames: Frames, *, crf: int = 18, pad_to_even: bool = False) -> None:
-    """Write ``frames`` as a browser-playable H.264 mp4; see ``VideoWriter``.
-
-    Times that are ``k / fps`` to within a millisecond are written as that constant rate, others as they are.
-    """
-    pts = np.asarray(frames.pts_seconds, dtype=np.float64)
-    is_constant = bool(np.all(np.abs(pts - pts[0] - np.arange(len(pts)) / frames.fps) <= 1.001e-3))
-    writer = VideoWriter(
-        path, fps=frames.fps, crf=crf, pad_to_even=pad_to_even, is_variable_rate=not is_constant
-    )
-    with writer:
-        for pixels, seconds in zip(frames.pixels, pts, strict=True):
-            writer.write(pixels, float(seconds))
-
-
-def write_image(path: Pathlike, image: Frames | np.ndarray) -> None:
-    """Write one frame, or uint8 [h, w, 3], as ``.png`` (exact) or ``.jpg``."""
-    pixels = image.pixels if isinstance(image, Frames) else image[None]
-    if len(pixels) != 1 or pixels.ndim != 4 or pixels.shape[-1] != 3 or pixels.dtype != np.uint8:
-        raise DataError(
-            f"{path}: an image is one uint8 [h, w, 3], got {pixels.dtype} {list(pixels.shape)}; pick one frame"
-        )
-    codecs = {".png": ("png", "rgb24"), ".jpg": ("mjpeg", "yuvj444p"), ".jpeg": ("mjpeg", "yuvj444p")}
-    suffix = Path(path).suffix.lower()
-    if suffix not in codecs:
-        raise ConfigError(f"path must end in {', '.join(codecs)}, got {str(path)!r}; rename it")
-    name, fmt = codecs[suffix]
-    try:
-        data = _encode_image(np.ascontiguousarray(pixels[0]), name, fmt)
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(data)
-    except (av.error.FFmpegError, OSError) as error:
-        raise DataError(
-            f"{path} could not be written: {_reason(error)}; check the folder and the disk"
-        ) from error
-
-
-def _encode_image(pixels: np.ndarray, codec: str, pix_fmt: str) -> bytes:
-    encoder = av.CodecContext.create(codec, "w")
-    assert isinstance(encoder, av.VideoCodecContext)
-    encoder.height, encoder.width, encoder.pix_fmt = pixels.shape[0], pixels.shape[1], pix_fmt
-    encoder.time_base, encoder.thread_count = Fraction(1, 1), _THREADS
-    if codec == "mjpeg":
-        encoder.qmin = encoder.qmax = 2
-        encoder.color_range = ColorRange.JPEG
-    frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
-    if pix_fmt != "rgb24":
-        frame = frame.reformat(
-            format=pix_fmt, dst_colorspace=Colorspace.ITU601, dst_color_range=ColorRange.JPEG
-        )
-    frame.pts = 0
-    return b"".join(bytes(packet) for packet in [*encoder.encode(frame), *encoder.encode(None)])
 
 
 @dataclass(slots=True)
@@ -425,7 +285,7 @@ def _opened(path: Pathlike) -> Iterator[_Video]:
         yield video
     except (av.error.FFmpegError, OSError) as error:
         missing = _missing_bytes(path)
-        what = f"a file cut short by {missing} bytes" if missing else f"{_reason(error)!r}"
+        what = f"a file cut short by {missing} bytes" if missing else f"{reason_of(error)!r}"
         raise DataError(
             f"{path} must be {_WANTED}, got {what}; copy it again or convert it with ffmpeg"
         ) from error
@@ -448,7 +308,7 @@ def _open(path: Pathlike) -> tuple[InputContainer, VideoStream]:
             else f"a {container.format.name} file"
         )
         raise DataError(f"{path} must be {_WANTED}, got {got}; name another file or convert it with ffmpeg")
-    streams[0].codec_context.thread_count = _THREADS
+    streams[0].codec_context.thread_count = CODEC_THREADS
     return container, streams[0]
 
 
@@ -494,6 +354,17 @@ def _check_span(start: float, end: float, max_frames: int | None) -> None:
         raise ConfigError(f"max_frames must be at least 1, got {max_frames}; raise it or leave it out")
 
 
+def _shown_seconds(video: _Video) -> np.ndarray:
+    """The time of every frame in order, by the packets: nothing is decoded."""
+    ticks = [p.pts for p in video.packets() if p.size and not p.is_discard]
+    known = [t for t in ticks if t is not None]
+    if not ticks or (video.has_times and len(known) < len(ticks)):
+        raise _damaged(video, 0.0, "frames without a presentation time" if ticks else "no frames")
+    if video.has_times:
+        return np.sort([float(t * video.time_base) for t in known])
+    return np.arange(len(ticks)) * (1 / float(video.header_rate or 1))
+
+
 def _timed(video: _Video, start: float) -> Iterator[tuple[av.VideoFrame, float, int | None]]:
     """Decoded frames from ``start`` or earlier with their times and, where known, numbers.
 
@@ -517,7 +388,7 @@ def _timed(video: _Video, start: float) -> Iterator[tuple[av.VideoFrame, float, 
     except av.error.EOFError:
         pass
     except av.error.FFmpegError as error:
-        raise _cut_short(video, num_frames if whole else None, seconds, _reason(error)) from error
+        raise _cut_short(video, num_frames if whole else None, seconds, reason_of(error)) from error
     promised = video.stream.frames
     if (
         not video.is_still
@@ -592,7 +463,8 @@ def _cut_short(video: _Video, came: int | None, seconds: float, reason: str) -> 
     return DataError(f"{video.path} must be a whole video, got {got} ({reason}); copy or download it again")
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """What the codec library or the system says was wrong."""
     return str(getattr(error, "strerror", None) or error)
 
 

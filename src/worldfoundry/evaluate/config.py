@@ -9,12 +9,11 @@ from typing import Any
 
 from worldfoundry.core.config import load_config
 from worldfoundry.core.errors import ConfigError
+from worldfoundry.protocols.held_out import EVALUATION_SEED
 
 DEFAULT_TOKENIZER = "wavetok-c-t4s8z16-nano"
 DEFAULT_WORLD = "dit-v2w-nano"
 SCENES = ("free-fall", "tilted-plane", "dominoes")
-EVALUATION_SEED = 1_000_000
-"""Scene seeds from here on are kept for evaluation; training uses smaller ones."""
 
 MODEL, CEILING, COPY_LAST, FLOW_WARP = "model", "ceiling", "copy-last", "flow-warp"
 ROWS = (MODEL, CEILING, COPY_LAST, FLOW_WARP)
@@ -99,13 +98,20 @@ class RolloutConfig:
     first_seed: int = EVALUATION_SEED
     """First scene seed; the next clips count up from it."""
     model_seed: int = 0
-    """Seed of the model's noise."""
+    """Seed of the model's noise, mixed with the seed of each clip."""
     batch_size: int = 10
     """Clips rolled out at a time."""
 
     def __post_init__(self):
         _check_data_fields(self.scenes, self.num_clips, self.first_seed, self.batch_size)
         _require(bool(self.scenes), name="scenes", rule="must not be empty", value=(), fix=f"use {SCENES[0]}")
+        _require(
+            self.model_seed >= 0,
+            name="model_seed",
+            rule="must be at least 0",
+            value=self.model_seed,
+            fix="use 0",
+        )
         _require(
             self.context_frames >= 2,
             name="context_frames",

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.evaluate.config import Score
+from worldfoundry.protocols.video import to_uint8
 
 PSNR_CAP_DB = 60.0
 """Value of identical pictures, and the largest reported: an RMS error of a quarter of one uint8 step."""
@@ -28,7 +29,7 @@ _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 def as_displayed(pixels: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
     """Pixels in [-1, 1] as a screen shows them: clamped, rounded to uint8, scaled to [0, 1], float64."""
-    return torch.floor((pixels.double().clamp(-1, 1) + 1) * 127.5 + 0.5) / 255
+    return to_uint8(pixels.double()).double() / 255
 
 
 def _require_one_shape(reference: Tensor, candidate: Tensor) -> None:

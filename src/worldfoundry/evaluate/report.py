@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from worldfoundry.core.errors import DataError, require_package
-from worldfoundry.data.video_io import write_video
+from worldfoundry.data.video_write import write_video
 from worldfoundry.evaluate.charts import Series, bar_chart, colour, line_chart
 from worldfoundry.evaluate.config import CEILING, COPY_LAST, FLOW_WARP, MODEL, ROWS, Row, Score
 from worldfoundry.evaluate.report_page import PAGE, SCRIPT, STYLE

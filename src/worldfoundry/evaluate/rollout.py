@@ -1,17 +1,18 @@
 """The ``rollout`` suite: PSNR and SSIM of a world's predictions by horizon and by second, beside ceiling and floors.
 
-Protocol 1. Each clip: ``context_frames`` true frames in, then the prediction. Horizon ``k`` is all predicted frames up to
-``k`` seconds, second ``k`` the frames of that second alone. PSNR is pooled (MSE over those frames of one clip, then dB),
-SSIM the mean over those frames; a score is the mean over clips with a 95 % bootstrap interval. The ceiling is the
-tokenizer's round trip of the whole true clip; the floors see the same context as the model.
+Protocol 2. Each clip: ``context_frames`` true frames in, then the prediction, from noise of the clip's own. Horizon ``k`` is
+all predicted frames up to ``k`` seconds, second ``k`` the frames of that second alone. PSNR is pooled (MSE over those frames
+of one clip, then dB), SSIM the mean over those frames; a score is the mean over clips with a 95 % bootstrap interval. The
+ceiling is the tokenizer's round trip of the whole true clip; the floors see the same context as the model.
 """
 
 import hashlib
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from itertools import count, islice
 
 import numpy as np
 import torch
@@ -36,10 +37,10 @@ from worldfoundry.protocols.video import Clip
 from worldfoundry.simulate.physics import simulate
 
 PROTOCOL = "rollout"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
-Predict = Callable[[Clip, int, int], Clip]
-"""``(context, num_frames, seed) -> context and exactly num_frames predicted frames``."""
+Predict = Callable[[Clip, int, Sequence[int]], Clip]
+"""``(context, num_frames, a seed for each clip) -> context and exactly num_frames predicted frames``."""
 Progress = Callable[[str, int, int], None]
 """``(what, done, total)``."""
 
@@ -82,7 +83,7 @@ def _frames_until(seconds: int, fps: float) -> int:
 
 
 def roll_out(
-    truth: Clip, *, predict: Predict, tokenizer: Tokenizer, context_frames: int, seed: int
+    truth: Clip, *, predict: Predict, tokenizer: Tokenizer, context_frames: int, seeds: Sequence[int]
 ) -> dict[str, Clip]:
     """Rows ``model, ceiling, copy-last, flow-warp``: the frames after the context, for one batch of true clips."""
     context = part(truth, 0, context_frames)
@@ -93,11 +94,16 @@ def roll_out(
             "use longer clips"
         )
     return {
-        MODEL: part(predict(context, num_frames, seed), context_frames, None),
+        MODEL: part(predict(context, num_frames, seeds), context_frames, None),
         CEILING: part(ceiling(tokenizer, truth), context_frames, None),
         COPY_LAST: copy_last_frame(context, num_frames),
         FLOW_WARP: flow_warp(context, num_frames),
     }
+
+
+def noise_seed(model_seed: int, clip_seed: int) -> int:
+    """Seed of the model's noise on one clip, whatever batch it is rolled out in."""
+    return int(np.random.SeedSequence((model_seed, clip_seed)).generate_state(1, np.uint64)[0])
 
 
 def part(clip: Clip, start: int, stop: int | None) -> Clip:
@@ -172,6 +178,7 @@ def evaluate_rollout(
     fps, frame_shape = 0.0, []
     for group, batches in truths.items():
         parts: list[RolloutTable] = []
+        clip_seeds = count(config.first_seed)
         for batch in batches:
             pixels_sha256.update(batch.to_frames(0).pixels.tobytes())
             for i in range(1, len(batch.pixels)):
@@ -181,7 +188,7 @@ def evaluate_rollout(
                 predict=predict,
                 tokenizer=tokenizer,
                 context_frames=config.context_frames,
-                seed=config.model_seed,
+                seeds=[noise_seed(config.model_seed, s) for s in islice(clip_seeds, len(batch.pixels))],
             )
             parts.append(score_rows(batch, rows))
             fps, frame_shape = batch.fps, list(batch.pixels.shape[2:])
@@ -231,6 +238,7 @@ def _protocol_settings(config: RolloutConfig) -> dict[str, object]:
         "ssim": "gaussian 11x11 sigma 1.5, RGB, mean over frames and clips",
         "interval": "95 % percentile bootstrap over clips, 2000 resamples",
         "model_seed": settings["model_seed"],
+        "noise": "of each clip, seeded by model_seed and the clip's seed",
     }
 
 

@@ -3,11 +3,12 @@
 Axes as in ``video``; ``tz hz wz cz`` are the axes of a latent. State is an explicit value (a carry), never hidden in a module.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError
@@ -127,8 +128,8 @@ class Carry:
     """The latents the next window is conditioned on, as the tokenizer gives them."""
     history: Float[Tensor, "b cz th hz wz"]
     """The latents before them that the causal decoder needs to continue exactly; may be the whole past."""
-    rng_state: Tensor
-    """State of the noise generator."""
+    rng_state: UInt8[Tensor, "b s"]
+    """State of each clip's noise generator."""
     num_frames: int
     """Frames emitted so far, the context included."""
 
@@ -139,8 +140,13 @@ class WorldModel(Protocol):
 
     spec: WorldSpec
 
-    def start(self, context: Clip, conditioning: Conditioning, *, generator: torch.Generator) -> Carry:
-        """Encode the context into the first carry; refuses a wrong rate, size, length or conditioning."""
+    def start(
+        self, context: Clip, conditioning: Conditioning, *, generators: Sequence[torch.Generator]
+    ) -> Carry:
+        """Encode the context into the first carry; refuses a wrong rate, size, length or conditioning.
+
+        Each clip of the batch has its own generator, so that its future does not depend on the clips beside it.
+        """
         ...
 
     def step(self, carry: Carry) -> tuple[Clip, Carry]:

@@ -9,10 +9,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from worldfoundry.core.errors import DataError
+
+
+def from_uint8(pixels: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Displayed values as float32 in [-1, 1], ``x / 127.5 - 1``."""
+    return pixels.float() / 127.5 - 1
+
+
+def to_uint8(pixels: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
+    """Values in [-1, 1] as displayed: rounded in the precision they have, those outside clamped."""
+    return ((pixels.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,9 +53,9 @@ class Frames:
         return cls(pixels=pixels, fps=fps, pts_seconds=np.arange(len(pixels)) / fps)
 
     def to_clip(self) -> "Clip":
-        """The same frames as one float clip, ``x / 127.5 - 1``."""
+        """The same frames as one float clip."""
         x = torch.from_numpy(np.ascontiguousarray(self.pixels)).permute(3, 0, 1, 2)[None]
-        return Clip(pixels=x.float() / 127.5 - 1, fps=self.fps, start_seconds=float(self.pts_seconds[0]))
+        return Clip(pixels=from_uint8(x), fps=self.fps, start_seconds=float(self.pts_seconds[0]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +75,8 @@ class Clip:
         return self.pixels.shape[2]
 
     def to_frames(self, index: int = 0) -> Frames:
-        """Clip number ``index`` of the batch as uint8, rounded, values outside [-1, 1] clamped."""
-        x = ((self.pixels[index].float().clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
+        """Clip number ``index`` of the batch as uint8."""
+        x = to_uint8(self.pixels[index].float())
         pts = self.start_seconds + np.arange(self.num_frames) / self.fps
         return Frames(pixels=x.permute(1, 2, 3, 0).cpu().numpy(), fps=self.fps, pts_seconds=pts)
 

@@ -9,9 +9,13 @@ Colours are linear inside and displayed with a square root (exact on every machi
 """
 
 import functools
+import importlib
 import logging
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -57,20 +61,48 @@ class Renderer(Protocol):
 
 def make_renderer(name: str, scene: Scene, model: Any, *, height: int, width: int) -> Renderer:
     """Renderer by name: ``raycast``; ``gl`` (fails without a GL context); ``auto`` (``gl`` if it works, else ``raycast``)."""
+    usable = usable_renderer(name)
+    caster = RayCaster(scene, model, height=height, width=width)
+    return caster if usable == "raycast" else _GlRenderer(caster, model)
+
+
+def usable_renderer(name: str) -> str:
+    """``gl`` or ``raycast``: what ``name`` stands for on this machine; a fallback of ``auto`` is logged as a warning."""
     if name not in RENDERERS:
         raise UnknownNameError("renderer", name, RENDERERS)
-    caster = RayCaster(scene, model, height=height, width=width)
     if name == "raycast":
-        return caster
-    if why_not := _gl_failure():
-        if name == "gl":
-            raise MissingDependencyError(
-                f"renderer 'gl' needs an OpenGL context and got {why_not!r}; "
-                "set MUJOCO_GL=egl or osmesa where their libraries are installed, or use 'raycast'"
-            )
-        _logger.info("renderer 'auto': no OpenGL context here (%s), using 'raycast'", why_not)
-        return caster
-    return _GlRenderer(caster, model)
+        return name
+    why_not = _gl_failure()
+    if why_not and name == "gl":
+        raise MissingDependencyError(
+            f"renderer 'gl' needs an OpenGL context, got {why_not!r} with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}; "
+            "set MUJOCO_GL to egl or osmesa where their libraries are installed, or use 'raycast'"
+        )
+    if why_not:
+        _logger.warning("renderer 'auto': no OpenGL context here (%s), using 'raycast'", why_not)
+    return "raycast" if why_not else "gl"
+
+
+def import_mujoco() -> Any:
+    """MuJoCo, also where it cannot load the OpenGL that ``MUJOCO_GL`` names: ray casting needs none."""
+    try:
+        return importlib.import_module("mujoco")
+    except (ImportError, AttributeError, RuntimeError, OSError):
+        with _environment("MUJOCO_GL", "disable"):
+            return require_package("mujoco", "simulate")
+
+
+@contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    """An environment variable with another value for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 @functools.cache
@@ -105,7 +137,7 @@ class RayCaster:
     """
 
     def __init__(self, scene: Scene, model: Any, *, height: int, width: int):
-        self._mujoco = require_package("mujoco", "simulate")
+        self._mujoco = import_mujoco()
         self._model, self._view, self._surfaces = model, scene.view, scene.surfaces
         self.height, self.width = height, width
         if len(scene.surfaces) != model.ngeom:
@@ -355,7 +387,7 @@ class _GlRenderer:
     """Pixels from OpenGL (plain colours, the driver's shading); ground truth from the ray caster."""
 
     def __init__(self, caster: RayCaster, model: Any):
-        self._mujoco = require_package("mujoco", "simulate")
+        self._mujoco = import_mujoco()
         self._caster = caster
         k, pose = caster.intrinsics, caster.world_from_camera
         model.vis.global_.fovy = np.degrees(2 * np.arctan(caster.height / (2 * k[1, 1])))

@@ -1,63 +1,119 @@
 """What a training run will take, before it starts: ``worldfoundry train RECIPE --dry-run``."""
 
+import contextlib
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.training.config import TokenizerObjective, TrainConfig, WorldObjective
+from worldfoundry.training.trainer import autocast, resolve_device
 
 _STATE_BYTES = 20
-"""For each parameter: weight, gradient, two moments and the average, float32."""
+"""For each parameter: weight, gradient, two moments of AdamW and the average, float32."""
+_GRADIENT_BYTES = 4
 _TRIAL_CLIPS = 2
+Trial = tuple[nn.Module, Callable[[], Tensor], str, int]
+"""Network, loss of the trial's clips, unit of a clip's length, and that length."""
 
 
 def plan(config: TrainConfig) -> dict[str, Any]:
-    """Parameters, bytes of training state, tokens a step, and seconds from a timed trial step on this machine."""
-    if isinstance(config.objective, TokenizerObjective):
-        network, seconds, unit, per_clip = _try_tokenizer(config.objective)
-    else:
-        network, seconds, unit, per_clip = _try_world(config.objective)
+    """Parameters, bytes, tokens a step, and seconds, from a trial step on the device and in the precision of the run.
+
+    The bytes of the activations are the growth of the memory in use, scaled from the trial's clips to the batch. On a CPU
+    the kernels that the trial loads are part of it, and memory that the process freed before and still holds is not: ask in
+    a fresh process.
+    """
+    device = resolve_device(config.device)
+    network, loss, unit, per_clip = _trial(config.objective, device)
     parameters = sum(p.numel() for p in network.parameters())
-    step_seconds = seconds * config.batch_size / _TRIAL_CLIPS
+    batches = config.batch_size / _TRIAL_CLIPS
+
+    def step() -> None:
+        with autocast(config, device):
+            value = loss()
+        value.backward()
+
+    seconds, grown_bytes = _measured(step, device)
+    activation_bytes = round(max(0, grown_bytes - parameters * _GRADIENT_BYTES) * batches)
     return {
         "recipe": config.recipe,
         "parameters": parameters,
         "state_bytes": parameters * _STATE_BYTES,
+        "activation_bytes": activation_bytes,
+        "memory_bytes": parameters * _STATE_BYTES + activation_bytes,
         "steps": config.steps,
         "clips_per_step": config.batch_size,
         f"{unit}_per_step": per_clip * config.batch_size,
-        "seconds_per_step": round(step_seconds, 3),
-        "hours": round(step_seconds * config.steps / 3600, 2),
-        "device_of_the_trial": "cpu",
+        "seconds_per_step": round(seconds * batches, 3),
+        "hours": round(seconds * batches * config.steps / 3600, 2),
+        "device": device.type,
+        "precision": config.precision,
         "missing_data": [d for d in config.data if not (Path(d) / "manifest.json").is_file()],
     }
 
 
-def _timed(step: Any) -> float:
+def _measured(step: Callable[[], None], device: torch.device) -> tuple[float, int]:
+    """Seconds of a step, and the bytes by which two of them raise the peak of the memory in use."""
+    before = _peak_bytes(device, restart=True)
     step()  # first calls set up kernels
+    _wait(device)
     began = time.perf_counter()
     step()
-    return time.perf_counter() - began
+    _wait(device)
+    return time.perf_counter() - began, _peak_bytes(device) - before
 
 
-def _try_tokenizer(objective: TokenizerObjective) -> tuple[nn.Module, float, str, int]:
-    network = WaveletTokenizer(objective.model)
-    x = torch.zeros(_TRIAL_CLIPS, 3, objective.num_frames, objective.crop, objective.crop)
-    seconds = _timed(lambda: network(x).square().mean().backward())
-    return network, seconds, "pixels", objective.num_frames * objective.crop**2
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
-def _try_world(objective: WorldObjective) -> tuple[nn.Module, float, str, int]:
+def _peak_bytes(device: torch.device, *, restart: bool = False) -> int:
+    """The most memory that was in use since the last restart: allocated on a GPU, resident on a CPU.
+
+    Only Linux can restart the resident peak; elsewhere it is that of the process so far.
+    """
+    if device.type == "cuda":
+        if restart:
+            torch.cuda.reset_peak_memory_stats(device)
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if not status.exists():
+        import resource  # noqa: PLC0415  not on every system
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if restart:
+        with contextlib.suppress(OSError):  # some containers forbid it
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+    return int(peak.split()[1]) * 1024
+
+
+def _trial(objective: TokenizerObjective | WorldObjective, device: torch.device) -> Trial:
+    if isinstance(objective, TokenizerObjective):
+        return _try_tokenizer(objective, device)
+    return _try_world(objective, device)
+
+
+def _try_tokenizer(objective: TokenizerObjective, device: torch.device) -> Trial:
+    network = WaveletTokenizer(objective.model).to(device)
+    x = torch.zeros(_TRIAL_CLIPS, 3, objective.num_frames, objective.crop, objective.crop, device=device)
+    return network, lambda: network(x).square().mean(), "pixels", objective.num_frames * objective.crop**2
+
+
+def _try_world(objective: WorldObjective, device: torch.device) -> Trial:
     world = objective.model
-    network = DiffusionWorldNetwork(world, generator=torch.Generator().manual_seed(0))
+    network = DiffusionWorldNetwork(world, generator=torch.Generator().manual_seed(0)).to(device)
     height, width = world.height // world.spatial_stride, world.width // world.spatial_stride
-    z = torch.zeros(_TRIAL_CLIPS, world.network.latent_channels, world.window_latents, height, width)
-    seconds = _timed(lambda: network.loss(z, generator=torch.Generator().manual_seed(0))[0].backward())
+    shape = (_TRIAL_CLIPS, world.network.latent_channels, world.window_latents, height, width)
+    z = torch.zeros(shape, device=device)
     tokens = (
         world.window_latents
         // world.network.patch_temporal
@@ -65,4 +121,4 @@ def _try_world(objective: WorldObjective) -> tuple[nn.Module, float, str, int]:
         * width
         // world.network.patch_spatial**2
     )
-    return network, seconds, "tokens", tokens
+    return network, lambda: network.loss(z, generator=torch.Generator().manual_seed(0))[0], "tokens", tokens

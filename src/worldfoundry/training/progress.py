@@ -1,5 +1,6 @@
 """What a person sees while a model trains: a bar with ETA on stderr, and TensorBoard if it is installed."""
 
+import json
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -8,6 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
+
+from worldfoundry.core.files import atomic_path
+from worldfoundry.core.runs import read_jsonl
 
 
 class Progress:
@@ -53,10 +57,24 @@ class _NoBoard:
         """Nothing to do."""
 
 
-def open_tensorboard(run: Path) -> Any:
-    """A TensorBoard writer in ``run/tensorboard``, or one that writes nothing where the ``track`` extra is missing."""
+def cut_metrics(path: Path, *, last_step: int) -> None:
+    """Forget what a killed session logged after ``last_step``, so that no step appears twice."""
+    if not path.exists():
+        return
+    rows = read_jsonl(path)
+    kept = [row for row in rows if row["step"] <= last_step]
+    if len(kept) < len(rows):
+        with atomic_path(path) as temporary:
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+
+
+def open_tensorboard(run: Path, *, first_step: int) -> Any:
+    """A TensorBoard writer in ``run/tensorboard``, or one that writes nothing where the ``track`` extra is missing.
+
+    What an earlier session logged from ``first_step`` on is hidden.
+    """
     try:
         from torch.utils.tensorboard.writer import SummaryWriter  # noqa: PLC0415  the track extra is optional
     except ImportError:
         return _NoBoard()
-    return SummaryWriter(str(run / "tensorboard"))
+    return SummaryWriter(str(run / "tensorboard"), purge_step=first_step)

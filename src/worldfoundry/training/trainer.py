@@ -13,19 +13,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from worldfoundry.core.config import digest, from_json, save_config, to_json
+from worldfoundry.core.config import digest, from_json, load_config, save_config, to_json
 from worldfoundry.core.errors import CheckpointError, ConfigError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.core.runs import append_jsonl, find_resumable, new_run_folder, write_manifest
-from worldfoundry.data.video_io import write_image
-from worldfoundry.models.pretrained.config import read_release
+from worldfoundry.data.video_write import write_image
+from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
 from worldfoundry.models.pretrained.release import load_weights, save_release
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
 from worldfoundry.training.objectives import Task, TokenizerTask
-from worldfoundry.training.progress import Progress, open_tensorboard
+from worldfoundry.training.progress import Progress, cut_metrics, open_tensorboard
 
-__all__ = ["build_task", "resolve_device", "train"]
+__all__ = ["autocast", "build_task", "resolve_device", "train"]
 
 
 def resolve_device(name: str) -> torch.device:
@@ -37,6 +37,11 @@ def resolve_device(name: str) -> torch.device:
             "train.device must be a device of this machine, got 'cuda' and there is no GPU; use --device cpu"
         )
     return torch.device(name)
+
+
+def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
+    """The precision of the forward pass."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16")
 
 
 def build_task(config: TrainConfig, device: torch.device) -> Task:
@@ -63,7 +68,7 @@ def build_optimizer(network: nn.Module, config: OptimConfig) -> torch.optim.Adam
 def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: int | None = None) -> Path:
     """Train, or go on with the newest run of the same configuration; returns the run folder.
 
-    ``stop_after`` ends this session after that many further steps, as a kill would; the next call goes on.
+    ``stop_after`` ends this session after that many further steps, with a checkpoint; the next call goes on.
     """
     device = resolve_device(config.device)
     torch.use_deterministic_algorithms(device.type == "cpu")
@@ -96,12 +101,13 @@ class _State:
     def __init__(self, *, config: TrainConfig, run: Path, task: Task, average: nn.Module):
         self.config, self.run, self.task, self.average = config, run, task, average
         self.optimizer = build_optimizer(task.network, config.optim)
+        self.device = next(task.network.parameters()).device
         self.step = 0
         self.exponent = ema_exponent(config.ema_width)
 
     def run_until(self, last: int) -> None:
         """Take steps up to ``last``, logging, picturing and saving on the way."""
-        board = open_tensorboard(self.run)
+        board = open_tensorboard(self.run, first_step=self.step + 1)
         with Progress(self.config.recipe, self.step, self.config.steps) as progress:
             while self.step < last:
                 began = time.perf_counter()
@@ -114,12 +120,11 @@ class _State:
     def take_step(self) -> dict[str, float]:
         """One optimiser step."""
         config = self.config
-        device = next(self.task.network.parameters()).device
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
         rate = config.optim.learning_rate_at(self.step, config.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with autocast(config, self.device):
             loss, parts = self.task.loss(generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -141,7 +146,7 @@ class _State:
 
     def _report(self, metrics: dict[str, float], board: Any, *, done: bool) -> None:
         config = self.config
-        if done or self.step % config.log_every == 0:
+        if self.step == config.steps or self.step % config.log_every == 0:
             append_jsonl(self.run / "metrics.jsonl", {"step": self.step, **metrics})
             for name, value in metrics.items():
                 board.add_scalar(name, value, self.step)
@@ -159,6 +164,7 @@ class _State:
             save_release(temporary, self.average, self.task.release(self.step))
             state = {
                 "step": self.step,
+                "machine": self._machine(),
                 "config": to_json(self.config),
                 "network": self.task.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
@@ -169,21 +175,48 @@ class _State:
             (old / "train_state.pt").unlink(missing_ok=True)  # the released weights of every checkpoint stay
 
     def restore(self) -> None:
-        """Go on from the newest checkpoint that has its full state, if there is one."""
+        """Go on from the newest checkpoint that has its full state, if there is one, and forget what was logged after it."""
         found = sorted(
             p.parent
             for p in self.run.glob("checkpoints/step-*/train_state.pt")
             if (p.parent / "DONE").exists()
         )
-        if not found:
-            return
-        state = torch.load(found[-1] / "train_state.pt", weights_only=True, map_location="cpu")
-        if from_json(TrainConfig, state["config"], where=str(found[-1])) != self.config:
+        if found:
+            self._load(found[-1])
+            sys.stderr.write(f"resuming {self.run} at step {self.step}\n")
+        cut_metrics(self.run / "metrics.jsonl", last_step=self.step)
+
+    def _load(self, folder: Path) -> None:
+        state = torch.load(folder / "train_state.pt", weights_only=True, map_location="cpu")
+        if from_json(TrainConfig, state["config"], where=str(folder)) != self.config:
             raise CheckpointError(
-                f"{found[-1]} was made with another configuration; give the settings of {self.run / 'config.json'} or remove it"
+                f"{folder} was made with another configuration; give the settings of {self.run / 'config.json'} or remove it"
+            )
+        _check_inputs(folder, self.task.release(state["step"]), self.config.data)
+        before, now = state.get("machine", {}), self._machine()  # 0.1.0 did not store it
+        if before != now:
+            sys.stderr.write(
+                f"warning: {folder} was made on {before or 'an unknown machine'}, this is {now}: the run will not be bit for bit "
+                "the one that was never stopped\n"
             )
         self.task.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        load_weights(self.average, found[-1] / "model.safetensors")
+        load_weights(self.average, folder / "model.safetensors")
         self.step = state["step"]
-        sys.stderr.write(f"resuming {self.run} at step {self.step}\n")
+
+    def _machine(self) -> dict[str, Any]:
+        """What changes the order of sums, and with it the last bits of a run."""
+        return {"device": self.device.type, "threads": torch.get_num_threads()}
+
+
+def _check_inputs(checkpoint: Path, now: ReleaseConfig, data: tuple[str, ...]) -> None:
+    """Refuse to go on with other clips or another tokenizer than those that made ``checkpoint``."""
+    before = load_config(ReleaseConfig, checkpoint / "config.json")
+    sources = {"data_digests": ", ".join(data), "tokenizer_digest": now.world.tokenizer if now.world else ""}
+    for field, source in sources.items():
+        old, new = getattr(before, field), getattr(now, field)
+        if old != new:
+            raise CheckpointError(
+                f"{checkpoint} was made with {field} {old or 'unknown'}, got {new} from {source}; put the old content "
+                f"back there, or move {checkpoint.parents[1]} away to start anew"
+            )

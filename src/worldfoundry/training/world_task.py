@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from worldfoundry.core.files import atomic_path
 from worldfoundry.data.clip_set import ClipSet, open_clip_sets
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
-from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
-from worldfoundry.models.pretrained.release import load_tokenizer, weights_digest
+from worldfoundry.models.pretrained.config import ReleaseConfig
+from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.protocols.models import pixel_frames
 from worldfoundry.training.config import TrainConfig, WorldObjective
@@ -38,14 +38,13 @@ class WorldTask:
             size=(world.height, world.width),
         )
         self.sampler = ClipSampler(self.sets, config.data_shares)
-        _, release = read_release(world.tokenizer)
         self.tokenizer = load_tokenizer(world.tokenizer).to(device)
-        assert release.tokenizer is not None, "load_tokenizer refuses other families"
+        self.tokenizer_digest = tensors_digest(self.tokenizer.state_dict())
         self.latents = [
             encode_set(
                 s,
-                world.tokenizer,
                 self.tokenizer,
+                digest=self.tokenizer_digest,
                 device=device,
                 flips=(False, True) if config.flip else (False,),
             )
@@ -89,23 +88,29 @@ class WorldTask:
             name=self.config.recipe,
             family="diffusion-world",
             world=self.objective.model,
+            tokenizer_digest=self.tokenizer_digest,
             data_digests=tuple(s.digest for s in self.sets),
             steps=step,
         )
 
 
 def encode_set(
-    clips: ClipSet, name: str, tokenizer: WaveletTokenizer, *, device: torch.device, flips: tuple[bool, ...]
+    clips: ClipSet, tokenizer: WaveletTokenizer, *, digest: str, device: torch.device, flips: tuple[bool, ...]
 ) -> list[np.ndarray]:
-    """Latents float16 [n, cz, tz, hz, wz] of a set, plain and mirrored; made once, named after the weights and the pixels."""
+    """Latents float16 [n, cz, tz, hz, wz] of a set, plain and mirrored; made once, named after the pixels and ``digest``.
+
+    ``digest`` is that of the tokenizer's weights.
+    """
     stride = tokenizer.spec.temporal_stride
     frames = 1 + (clips.num_frames - 1) // stride * stride
     found = []
     for flip in flips:
-        key = f"{weights_digest(name)}|{clips.digest}|{frames}|{flip}"
+        key = f"{digest}|{clips.digest}|{frames}|{flip}"
         path = clips.folder / f"latents-{hashlib.sha256(key.encode()).hexdigest()[:16]}.npy"
         if not path.exists():
-            sys.stderr.write(f"encoding {clips.folder} with {name}{' (mirrored)' if flip else ''}\n")
+            sys.stderr.write(
+                f"encoding {clips.folder} with tokenizer {digest}{' (mirrored)' if flip else ''}\n"
+            )
             _encode(clips.pixels[:, :frames], path, tokenizer, device=device, flip=flip)
         found.append(np.load(path, mmap_mode="r"))
     return found

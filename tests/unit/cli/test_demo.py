@@ -4,10 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from worldfoundry.cli import demo
 from worldfoundry.core.errors import DataError
-from worldfoundry.data.video_io import write_video
+from worldfoundry.data.video_write import write_video
 from worldfoundry.protocols.models import Carry, TokenizerSpec, WorldSpec
 from worldfoundry.protocols.video import Clip, Frames
 
@@ -35,11 +36,10 @@ class FreezingWorld:
         fps=10.0, height=32, width=32, tokenizer=ExactTokenizer.spec, window_latents=3, max_context_latents=2
     )
 
-    def start(self, context, conditioning, *, generator):
+    def start(self, context, conditioning, *, generators):
         last = context.pixels[:, :, -1:]
-        return Carry(
-            latents=last, history=last, rng_state=generator.get_state(), num_frames=context.num_frames
-        )
+        states = torch.stack([g.get_state() for g in generators])
+        return Carry(latents=last, history=last, rng_state=states, num_frames=context.num_frames)
 
     def step(self, carry):
         return Clip(pixels=carry.latents.expand(-1, -1, 4, -1, -1), fps=10.0), carry

@@ -5,6 +5,7 @@ import pytest
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.data.clip_set import open_clip_set, open_clip_sets, write_clip_set
+from worldfoundry.protocols.held_out import EVALUATION_SEED
 
 
 def clips(count, frames=5):
@@ -34,6 +35,22 @@ def test_a_set_appears_whole_or_not_at_all(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("count", [1, 12])
+def test_a_set_of_unknown_length_is_the_same_file_that_numpy_writes(tmp_path, count):
+    made = write_clip_set(tmp_path / "set", clips(count), fps=10.0)
+    np.save(tmp_path / "numpy.npy", np.stack([clip for clip, _ in clips(count)]))
+    assert (made.folder / "pixels.npy").read_bytes() == (tmp_path / "numpy.npy").read_bytes()
+    assert len(made) == len(made.rows) == count
+
+
+def test_clips_that_are_not_alike_are_refused(tmp_path):
+    (clip, row), wide = next(clips(1)), np.zeros((5, 8, 9, 3), np.uint8)
+    for other in (wide, clip.astype(np.float32)):
+        with pytest.raises(DataError, match=r"clip 1 of .* must be uint8 \[5, 8, 8, 3\]"):
+            write_clip_set(tmp_path / "set", [(clip, row), (other, row)], fps=10.0)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_existing_set_is_never_replaced(tmp_path):
     made = write_clip_set(tmp_path / "set", clips(1), num_clips=1, fps=10.0)
     with pytest.raises(DataError, match="must not exist"):
@@ -59,3 +76,14 @@ def test_clips_too_short_or_at_another_rate_are_refused(tmp_path):
         open_clip_sets([made.folder], num_frames=5, least_size=32)
     with pytest.raises(ConfigError, match=r"24\.0 fps, got 10\.0"):
         open_clip_sets([made.folder], num_frames=5, fps=24.0)
+
+
+def test_clips_that_are_kept_for_evaluation_are_refused(tmp_path):
+    pixels = next(clips(1))[0]
+    for seed in (EVALUATION_SEED - 1, EVALUATION_SEED):
+        write_clip_set(
+            tmp_path / str(seed), [(pixels, {"seed": seed}), (pixels, {"source": "a.mp4"})], fps=10.0
+        )
+    assert len(open_clip_sets([tmp_path / str(EVALUATION_SEED - 1)], num_frames=5)) == 1
+    with pytest.raises(ConfigError, match=r"1000000/?'.* seeds below 1000000, .*got 1000000"):
+        open_clip_sets([tmp_path / str(EVALUATION_SEED)], num_frames=5)

@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from worldfoundry.evaluate.rollout import (
     batched,
     evaluate_rollout,
     frames_to_predict,
+    noise_seed,
     summarise,
 )
 from worldfoundry.protocols.models import TokenizerSpec
@@ -53,7 +55,7 @@ def _moving_squares(num_clips: int, num_frames: int = 37) -> list[Clip]:
     return clips
 
 
-def _freeze(context: Clip, num_frames: int, seed: int) -> Clip:
+def _freeze(context: Clip, num_frames: int, seeds: Sequence[int]) -> Clip:
     last = context.pixels[:, :, -1:].expand(-1, -1, num_frames, -1, -1)
     return Clip(pixels=torch.cat([context.pixels, last], dim=2), fps=context.fps)
 
@@ -77,7 +79,7 @@ def test_an_exact_tokenizer_gives_a_perfect_ceiling():
 
 def test_a_world_that_knows_the_future_beats_every_floor_at_every_horizon():
     truth = Clip(pixels=torch.cat([c.pixels for c in _moving_squares(3)]), fps=10.0)
-    result = _evaluate(lambda context, n, seed: truth, batch_size=3)
+    result = _evaluate(lambda context, n, seeds: truth, batch_size=3)
     for floor in (COPY_LAST, FLOW_WARP):
         assert all(s.mean > 0 for s in result.groups["all"][f"model-minus-{floor}"]["psnr_horizon"].values())
 
@@ -91,10 +93,21 @@ def test_all_pools_the_scenes_and_every_row_has_every_span():
         assert len(curves["psnr_frame"]) == 30
 
 
+def _noise(context: Clip, num_frames: int, seeds: Sequence[int]) -> Clip:
+    shape = (*context.pixels.shape[1:2], num_frames, *context.pixels.shape[3:])
+    noise = [torch.randn(shape, generator=torch.Generator().manual_seed(s)) for s in seeds]
+    return Clip(pixels=torch.cat([context.pixels, torch.stack(noise)], dim=2), fps=context.fps)
+
+
 def test_scores_do_not_depend_on_the_batch_size():
-    a, b = _evaluate(batch_size=1), _evaluate(batch_size=3)
+    a, b = _evaluate(_noise, batch_size=1), _evaluate(_noise, batch_size=3)
     assert a.data == b.data
+    assert a.protocol == b.protocol
     assert a.groups == b.groups
+
+
+def test_every_clip_and_every_model_seed_has_noise_of_its_own():
+    assert len({noise_seed(m, c) for m in range(20) for c in range(1_000_000, 1_000_020)}) == 400
 
 
 def test_a_horizon_pools_the_frames_up_to_it_and_a_second_only_its_own():

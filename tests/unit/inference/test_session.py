@@ -43,7 +43,7 @@ def context(frames=5, fps=10.0, batch=1, seed=0):
 
 
 def start(world, clip, seed=0):
-    return world.start(clip, Conditioning(), generator=torch.Generator().manual_seed(seed))
+    return world.start(clip, Conditioning(), generators=[torch.Generator().manual_seed(seed)])
 
 
 def test_it_is_a_world_model(world):
@@ -70,7 +70,7 @@ def test_a_saved_carry_goes_on_as_the_live_one(world, tmp_path):
 
 def test_a_longer_rollout_begins_with_the_shorter_one_and_has_exactly_the_frames_asked_for(world):
     clip = context()
-    short, long = (rollout(world, clip, num_frames=n, seed=3) for n in (6, 27))
+    short, long = (rollout(world, clip, num_frames=n, seeds=[3]) for n in (6, 27))
     assert (short.num_frames, long.num_frames) == (5 + 6, 5 + 27)
     assert torch.equal(long.pixels[:, :, :11], short.pixels)
     assert torch.equal(long.pixels[:, :, :5], clip.pixels)
@@ -87,9 +87,18 @@ def test_windows_follow_one_another_in_latent_space(world):
 
 
 def test_the_seed_decides_the_future_and_nothing_else_does(world):
-    a, b, c = (rollout(world, context(), num_frames=8, seed=s).pixels for s in (1, 1, 2))
+    a, b, c = (rollout(world, context(), num_frames=8, seeds=[s]).pixels for s in (1, 1, 2))
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
+
+
+def test_a_clip_has_the_same_future_alone_and_in_a_batch(world):
+    clips, seeds = [context(seed=n) for n in range(3)], [5, 1, 5]
+    alone = [rollout(world, c, num_frames=27, seeds=[s]).pixels for c, s in zip(clips, seeds, strict=True)]
+    batch = Clip(pixels=torch.cat([c.pixels for c in clips]), fps=10.0)
+    torch.testing.assert_close(rollout(world, batch, num_frames=27, seeds=seeds).pixels, torch.cat(alone))
+    with pytest.raises(ConfigError, match="one for each of the 3 clips, got 1"):
+        rollout(world, batch, num_frames=27, seeds=[5])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The simulator tells the truth about its own pixels, and its worlds obey mechanics."""
 
 import functools
+import os
 import subprocess
 import sys
 
@@ -207,12 +208,33 @@ def test_unknown_names_offer_the_nearest():
         simulate("free-fall", seed=0, num_frames=1, renderer="raycats")
 
 
-def test_without_a_gl_context_auto_casts_rays_and_gl_says_what_to_do(monkeypatch):
+def test_without_a_gl_context_auto_casts_rays_and_gl_says_what_to_do(monkeypatch, caplog):
     monkeypatch.setattr(render, "_gl_failure", lambda: "no display")
-    auto = simulate("free-fall", seed=0, num_frames=1, renderer="auto")
+    with caplog.at_level("WARNING"):
+        auto = simulate("free-fall", seed=0, num_frames=1, renderer="auto")
+    assert [r.getMessage() for r in caplog.records] == [
+        "renderer 'auto': no OpenGL context here (no display), using 'raycast'"
+    ]
     assert np.array_equal(auto.frames.pixels, simulate("free-fall", seed=0, num_frames=1).frames.pixels)
-    with pytest.raises(MissingDependencyError, match=r"'gl' needs an OpenGL context .*no display.*MUJOCO_GL"):
+    with pytest.raises(
+        MissingDependencyError, match=r"'gl' needs an OpenGL context, got 'no display' with MUJOCO_GL"
+    ):
         simulate("free-fall", seed=0, num_frames=1, renderer="gl")
+
+
+def test_an_opengl_that_does_not_load_stops_only_the_renderer_that_needs_it():
+    code = (
+        "from worldfoundry.core.errors import MissingDependencyError\n"
+        "from worldfoundry.simulate.physics import simulate\n"
+        "assert len(simulate('free-fall', seed=0, num_frames=1).frames.pixels) == 1\n"
+        "try:\n    simulate('free-fall', seed=0, num_frames=1, renderer='gl')\n"
+        "except MissingDependencyError as error:\n    print(error)\n"
+    )
+    broken = {**os.environ, "MUJOCO_GL": "no-such-library"}
+    command = [sys.executable, "-c", code]
+    said = subprocess.run(command, env=broken, capture_output=True, text=True, check=True).stdout
+    assert "invalid value for environment variable MUJOCO_GL" in said
+    assert "with MUJOCO_GL=no-such-library; set MUJOCO_GL to egl or osmesa" in said
 
 
 def test_without_mujoco_the_extra_is_named(monkeypatch):

@@ -1,18 +1,23 @@
 """The trainer, on both objectives at toy size."""
 
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from worldfoundry.core.errors import CheckpointError, ConfigError
+from worldfoundry.core.runs import read_jsonl
 from worldfoundry.data.clip_set import write_clip_set
-from worldfoundry.models.pretrained.config import read_release
-from worldfoundry.models.pretrained.release import load_tokenizer
+from worldfoundry.inference.session import load_world
+from worldfoundry.models.pretrained.config import find_release, read_release
+from worldfoundry.models.pretrained.release import convert_release, load_tokenizer, weights_digest
 from worldfoundry.recipes.table import RECIPES
+from worldfoundry.training import trainer
 from worldfoundry.training.trainer import build_task, train
 
 
@@ -61,6 +66,119 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(kind, request, tm
         assert same(moments, full_b["optimizer"]["state"][key])
     assert len(json.loads((resumed / "manifest.json").read_text())["earlier"]) == 1
     assert (resumed / "samples/step-00000004/grid.png").stat().st_size > 100
+
+
+def train_until_killed(config, runs_root, monkeypatch, *, after):
+    """Take ``after`` steps and die in the next one, without a last checkpoint."""
+    take_step = trainer._State.take_step
+
+    def die(state):
+        if state.step == after:
+            raise KeyboardInterrupt
+        return take_step(state)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer._State, "take_step", die)
+        train(config, runs_root=runs_root)
+
+
+def logged(run):
+    return [
+        {k: v for k, v in row.items() if not k.startswith("time/")}
+        for row in read_jsonl(run / "metrics.jsonl")
+    ]
+
+
+@pytest.mark.parametrize("after", [1, 3])
+@pytest.mark.parametrize("kind", ["tokenizer_config", "world_config"])
+def test_a_run_killed_between_checkpoints_ends_as_if_never_stopped(
+    kind, after, request, tmp_path, monkeypatch
+):
+    config = request.getfixturevalue(kind)
+    straight = train(config, runs_root=tmp_path / "straight")
+    train_until_killed(config, tmp_path / "killed", monkeypatch, after=after)
+    resumed = train(config, runs_root=tmp_path / "killed")
+    assert [row["step"] for row in logged(straight)] == [1, 2, 3, 4]
+    assert logged(resumed) == logged(straight)
+    assert same(state(straight)[0], state(resumed)[0])
+
+
+def test_tensorboard_shows_every_step_of_a_killed_run_once(tokenizer_config, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train_until_killed(tokenizer_config, tmp_path / "runs", monkeypatch, after=3)
+    run = train(tokenizer_config, runs_root=tmp_path / "runs")
+    board = EventAccumulator(str(run / "tensorboard")).Reload()
+    assert [event.step for event in board.Scalars("loss")] == [1, 2, 3, 4]
+
+
+def test_a_session_that_ends_early_logs_no_other_steps(tokenizer_config, tmp_path):
+    config = replace(tokenizer_config, log_every=2)
+    train(config, runs_root=tmp_path / "runs", stop_after=3)
+    assert [row["step"] for row in logged(train(config, runs_root=tmp_path / "runs"))] == [2, 4]
+
+
+def test_a_run_does_not_go_on_with_other_clips(tokenizer_config, tmp_path):
+    run = train(tokenizer_config, runs_root=tmp_path / "runs", stop_after=2)
+    (folder,) = map(Path, tokenizer_config.data)
+    before = json.loads((folder / "manifest.json").read_text())["digest"]
+    shutil.rmtree(folder)
+    after = write_clip_set(folder, [(np.zeros((17, 32, 32, 3), np.uint8), {})], fps=10.0).digest
+    with pytest.raises(
+        CheckpointError, match=f"data_digests .*{before}.*{after}.* from {folder}.*move {run} away"
+    ):
+        train(tokenizer_config, runs_root=tmp_path / "runs")
+
+
+@pytest.mark.parametrize("changed", ["threads", "device"])
+def test_a_run_that_goes_on_on_another_machine_says_so_on_one_line(
+    changed, tokenizer_config, tmp_path, capsys, monkeypatch
+):
+    def goes_on():
+        capsys.readouterr()
+        train(tokenizer_config, runs_root=tmp_path / "runs", stop_after=1)
+        return [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+
+    goes_on()
+    assert goes_on() == []
+    machine = trainer._State._machine
+    monkeypatch.setattr(trainer._State, "_machine", lambda state: machine(state) | {changed: 63})
+    (line,) = goes_on()
+    assert f"'{changed}': {torch.get_num_threads() if changed == 'threads' else repr('cpu')}" in line
+    assert f"'{changed}': 63" in line
+
+
+def other_weights(name):
+    path = find_release(name) / "model.safetensors"
+    save_file({k: v + 1e-3 for k, v in load_file(path).items()}, path)
+
+
+def test_a_world_keeps_to_the_tokenizer_that_it_was_trained_on(world_config, tmp_path):
+    name = world_config.objective.model.tokenizer
+    run = train(world_config, runs_root=tmp_path / "runs", stop_after=2)
+    convert_release(str(run), tmp_path / "half", dtype=torch.bfloat16)
+    before = weights_digest(name)
+    for world in (run, tmp_path / "half"):
+        assert read_release(str(world))[1].tokenizer_digest == before
+        load_world(str(world))
+    other_weights(name)
+    after = weights_digest(name)
+    says = f"{tmp_path / 'half'} .*{before}.*got {after} from {find_release(name)};"
+    with pytest.raises(CheckpointError, match=says):
+        load_world(str(tmp_path / "half"))
+    with pytest.raises(CheckpointError, match=f"tokenizer_digest {before}, got {after} from {name};"):
+        train(world_config, runs_root=tmp_path / "runs")
+
+
+def test_a_world_that_does_not_say_which_tokenizer_it_needs_is_refused(world_config, tmp_path):
+    run = train(world_config, runs_root=tmp_path / "runs", stop_after=1)
+    path = find_release(str(run)) / "config.json"
+    release = json.loads(path.read_text())
+    del release["tokenizer_digest"]
+    path.write_text(json.dumps(release))
+    with pytest.raises(CheckpointError, match="digest unknown, got"):
+        load_world(str(run))
 
 
 def test_training_a_tokenizer_lowers_its_loss(tokenizer_config, tmp_path):

@@ -6,10 +6,11 @@ Pixels come from decoding the whole past with the causal decoder, so a rollout o
 Source: arXiv 2501.03575, section 5.1; the noise convention is EDM's, sigma 0 is data.
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from worldfoundry.core.errors import ConfigError
@@ -69,16 +70,21 @@ class DiffusionWorldNetwork(nn.Module):
 
     @torch.no_grad()
     def continue_window(
-        self, context: Float[Tensor, "b c k h w"], *, num_latents: int, generator: torch.Generator
+        self,
+        context: Float[Tensor, "b c k h w"],
+        *,
+        num_latents: int,
+        generator: torch.Generator | Sequence[torch.Generator],
     ) -> Float[Tensor, "b c t h w"]:
-        """Sample the ``num_latents`` latents that follow ``context``; tokenizer scale in and out."""
+        """Sample the ``num_latents`` latents that follow ``context``; tokenizer scale in and out.
+
+        With a generator for each clip, the noise of a clip does not depend on the batch it is in.
+        """
         config, edm = self.config, self.config.edm
         given = self.normalise(context.float())
         b, c, k, h, w = given.shape
         total = k + num_latents
-        noise, context_noise = (
-            torch.randn((b, c, total, h, w), generator=generator).to(given.device) for _ in range(2)
-        )
+        noise, context_noise = (_normal((b, c, total, h, w), generator).to(given.device) for _ in range(2))
         padded = torch.cat([given, given.new_zeros(b, c, num_latents, h, w)], dim=2)
         indicator = given_indicator(torch.full((1,), k, device=given.device), total)
         frames = GivenFrames(
@@ -98,6 +104,12 @@ class DiffusionWorldNetwork(nn.Module):
         sigmas = schedule(config.num_steps, sigma_min=edm.sigma_min, sigma_max=edm.sigma_max, rho=edm.rho)
         x = sample(denoiser, noise * edm.sigma_max, sigmas, given=frames)
         return self.denormalise(x[:, :, k:].float())
+
+
+def _normal(shape: tuple[int, ...], generator: torch.Generator | Sequence[torch.Generator]) -> Tensor:
+    if isinstance(generator, torch.Generator):
+        return torch.randn(shape, generator=generator)
+    return torch.stack([torch.randn(shape[1:], generator=g) for g in generator])
 
 
 class DiffusionWorld:
@@ -124,9 +136,16 @@ class DiffusionWorld:
             )
 
     @torch.no_grad()
-    def start(self, context: Clip, conditioning: Conditioning, *, generator: torch.Generator) -> Carry:
+    def start(
+        self, context: Clip, conditioning: Conditioning, *, generators: Sequence[torch.Generator]
+    ) -> Carry:
         """Encode the context; refuses conditioning, a rate, a size or a length that the model was not trained for."""
         spec = self.spec
+        if len(generators) != len(context.pixels):
+            raise ConfigError(
+                f"generators must be one for each of the {len(context.pixels)} clips, got {len(generators)}; seed as many "
+                "as there are clips"
+            )
         if conditioning.given():
             raise ConfigError(
                 f"this world model takes no {', '.join(conditioning.given())}; leave it out or choose a model that does"
@@ -151,17 +170,17 @@ class DiffusionWorld:
         return Carry(
             latents=latents,
             history=latents[:, :, :0],
-            rng_state=generator.get_state(),
+            rng_state=_states(generators),
             num_frames=context.num_frames,
         )
 
     @torch.no_grad()
     def step(self, carry: Carry) -> tuple[Clip, Carry]:
         """Fill one window: ``window_latents`` minus the context, decoded; ``carry`` is left as it was."""
-        generator = torch.Generator()
-        generator.set_state(carry.rng_state)
+        # PyTorch 2.13 crashes on a state that is a view into a larger tensor.
+        generators = [torch.Generator().set_state(state.clone()) for state in carry.rng_state]
         new = self.network.continue_window(
-            carry.latents, num_latents=self.spec.window_latents - carry.latents.shape[2], generator=generator
+            carry.latents, num_latents=self.spec.window_latents - carry.latents.shape[2], generator=generators
         )
         whole = torch.cat([carry.history, carry.latents, new], dim=2)
         keep = self.spec.max_context_latents
@@ -171,7 +190,11 @@ class DiffusionWorld:
         after = Carry(
             latents=whole[:, :, -keep:],
             history=whole[:, :, :-keep],
-            rng_state=generator.get_state(),
+            rng_state=_states(generators),
             num_frames=carry.num_frames + num_new,
         )
         return clip, after
+
+
+def _states(generators: Sequence[torch.Generator]) -> UInt8[Tensor, "b s"]:
+    return torch.stack([g.get_state() for g in generators])

@@ -26,6 +26,8 @@ class ReleaseConfig:
     """Set for a tokenizer."""
     world: DiffusionWorldConfig | None = None
     """Set for a world model."""
+    tokenizer_digest: str = ""
+    """For a world model: ``weights_digest`` of the tokenizer whose latents it was trained on."""
     data_digests: tuple[str, ...] = ()
     """Digests of the clip sets it was trained on."""
     steps: int = 0

@@ -1,16 +1,18 @@
 """Weights to and from a release folder: ``model.safetensors`` and ``config.json``, always strict."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from worldfoundry.core.config import save_config
 from worldfoundry.core.errors import CheckpointError, DataError
 from worldfoundry.core.files import atomic_folder
-from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
+from worldfoundry.models.pretrained.config import ReleaseConfig, find_release, read_release
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 
 
@@ -28,7 +30,7 @@ def save_release(
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a safetensors file into ``model``, strictly, as float32."""
-    state = {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
+    state = _read_weights(path)
     expected = model.state_dict()
     missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     shapes = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
@@ -40,10 +42,32 @@ def load_weights(model: nn.Module, path: Path) -> None:
     model.load_state_dict(state)
 
 
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        state = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(
+            f"{path} must be a whole safetensors file, got {error}; fetch or convert the release again, or remove the checkpoint"
+        ) from error
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def tensors_digest(state: Mapping[str, Tensor]) -> str:
+    """Sixteen hex digits (SHA-256) that name weights: names, dtypes, shapes and bytes of the tensors, in name order."""
+    sha = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        sha.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
+        sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()[:16]
+
+
 def weights_digest(name: str) -> str:
-    """First sixteen hex digits of the SHA-256 of a release's weights file."""
-    folder, _ = read_release(name)
-    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()[:16]
+    """``tensors_digest`` of a release as ``load_weights`` loads it.
+
+    Float32 weights and their bfloat16 conversion are different models with different digests; a file that stores the same
+    values in another precision has the same digest.
+    """
+    return tensors_digest(_read_weights(find_release(name) / "model.safetensors"))
 
 
 def load_tokenizer(name: str) -> WaveletTokenizer:
@@ -64,7 +88,7 @@ def convert_release(name: str, out: Path, *, dtype: torch.dtype) -> None:
         raise DataError(f"{out} must not exist yet; name another folder or remove it")
     folder, release = read_release(name)
     with atomic_folder(out) as temporary:
-        state = load_file(folder / "model.safetensors")
+        state = _read_weights(folder / "model.safetensors")
         stored = {k: v.to(dtype).contiguous() if v.is_floating_point() else v for k, v in state.items()}
         save_file(stored, temporary / "model.safetensors")
         save_config(release, temporary / "config.json")

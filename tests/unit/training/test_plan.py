@@ -1,0 +1,87 @@
+"""What a dry run says, beside what autograd and a real run do."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+import torch
+
+from worldfoundry.core.errors import ConfigError
+from worldfoundry.models.tokenizer.network import WaveletTokenizer
+from worldfoundry.recipes.table import RECIPES
+from worldfoundry.training.ema import update_ema
+from worldfoundry.training.plan import plan
+from worldfoundry.training.trainer import build_optimizer
+
+
+@pytest.fixture
+def config():
+    """Activations of some 80 MB a clip, so that the libraries that a first step loads weigh little."""
+    config = RECIPES.get("wavetok-c-t4s8z16-nano-debug")()
+    return replace(config, objective=replace(config.objective, crop=192, num_frames=9))
+
+
+def saved_bytes(config):
+    """What autograd keeps for the backward pass of a batch."""
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    objective = config.objective
+    x = torch.zeros(config.batch_size, 3, objective.num_frames, objective.crop, objective.crop)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = WaveletTokenizer(objective.model)(x).square().mean()
+    loss.backward()
+    return sum(kept.values())
+
+
+def test_the_memory_covers_what_autograd_keeps_and_is_not_far_above(config):
+    sizes = [
+        "--objective.crop",
+        str(config.objective.crop),
+        "--objective.num-frames",
+        "9",
+        "--batch-size",
+        "4",
+    ]
+    command = [sys.executable, "-m", "worldfoundry", "train", config.recipe, *sizes, "--dry-run", "--json"]
+    planned = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    kept = saved_bytes(replace(config, batch_size=4))
+    assert kept <= planned["activation_bytes"] < 6 * kept
+
+
+def test_the_state_is_that_of_a_real_step(config):
+    model, average = (WaveletTokenizer(config.objective.model) for _ in range(2))
+    optimizer = build_optimizer(model, config.optim)
+    model(torch.zeros(1, 3, 5, 32, 32)).mean().backward()
+    optimizer.step()
+    update_ema(average, model, 0.5)
+    held = [*model.parameters(), *(p.grad for p in model.parameters()), *average.parameters()]
+    held += [v for moments in optimizer.state.values() for v in moments.values() if v.ndim]
+    planned = plan(replace(config, objective=RECIPES.get(config.recipe)().objective))
+    assert planned["state_bytes"] == sum(t.nbytes for t in held)
+    assert planned["memory_bytes"] == planned["state_bytes"] + planned["activation_bytes"]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_trial_runs_in_the_precision_of_the_run(precision, monkeypatch):
+    config = replace(RECIPES.get("wavetok-c-t4s8z16-nano-debug")(), precision=precision)
+    seen, forward = [], WaveletTokenizer.forward
+    monkeypatch.setattr(
+        WaveletTokenizer,
+        "forward",
+        lambda self, x: seen.append(torch.is_autocast_enabled("cpu")) or forward(self, x),
+    )
+    assert plan(config)["precision"] == precision
+    assert seen == [precision == "bfloat16"] * 2
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_plan_for_a_device_that_is_not_there_is_refused_as_its_run_would_be():
+    with pytest.raises(ConfigError, match="there is no GPU"):
+        plan(replace(RECIPES.get("dit-v2w-nano-debug")(), device="cuda"))
