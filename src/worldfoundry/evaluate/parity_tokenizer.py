@@ -1,73 +1,238 @@
-"""Golden cases of the tokenizer: continuous video networks and the 3-D Haar wavelet."""
+"""Golden cases of the tokenizer: whole networks of every kind, and their parts alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
-from worldfoundry.evaluate.parity import Check, Comparison, GoldenCase, UnsupportedCaseError
+from worldfoundry.evaluate.parity import Check, Comparison, GoldenCase
+from worldfoundry.models.tokenizer.image_layers import image_layers
+from worldfoundry.models.tokenizer.layers import CausalConv, video_layers
+from worldfoundry.models.tokenizer.network import ResBlock, WaveletTokenizer
+from worldfoundry.models.tokenizer.normalise import LatentStatistics
+from worldfoundry.models.tokenizer.official import config_from_golden, load_official, official_from_diffusers
+from worldfoundry.models.tokenizer.pipeline import pad, pixels_from_uint8, uint8_from_pixels
+from worldfoundry.models.tokenizer.quantize import FSQ, codebook_usage, count_codes
+from worldfoundry.models.tokenizer.wavelet import patch, unpatch
 
-LATENT_TOLERANCE = 1e-4
-RECONSTRUCTION_TOLERANCE = 1e-4
+NETWORK_TOLERANCE = 1e-4
+"""Of latents and pixels; a case may ask for less."""
 WAVELET_TOLERANCE = 2e-6
+BLOCK_TOLERANCE = 2e-6
+"""Times the largest reference value if that is above 1."""
+GRADIENT_TOLERANCE = 1e-5
+STATISTICS_TOLERANCE = 1e-6
+METRIC_TOLERANCE = 1e-5
+"""Relative."""
+BF16_STEP = 2**-7
+"""Distance of two neighbours in bfloat16, relative to the power of two below them."""
 
 
 def find_comparison(case: GoldenCase) -> Comparison | None:
     """The comparison that a tokenizer case needs, if there is one."""
-    if case.meta.get("case") == "wavelet":
-        return compare_wavelet
-    return compare_video_tokenizer if case.meta.get("family") == "CV" else None
+    if case.meta.get("family") in ("CV", "DV", "CI", "DI"):
+        return compare_tokenizer
+    return _PARTS.get(str(case.meta.get("case")))
 
 
-def compare_wavelet(case: GoldenCase) -> Iterator[Check]:
-    """Patch and unpatch; only the 3-D Haar transform of even sizes in float32 exists here."""
-    from worldfoundry.models.tokenizer.wavelet import patch, unpatch  # noqa: PLC0415  only for this case
-
-    pairs: list[tuple[Tensor, Tensor]] = []
-    others: set[str] = set()
-    for name in sorted({k.rsplit(".", 1)[0] for k in case.tensors}):
-        t = case.under(name + ".")
-        words = name.split(".")
-        if words[0] == "3d" and words[2] == "haar":
-            size = int(words[1].removeprefix("p"))
-            pairs += [(patch(t["input"], size), t["patched"]), (unpatch(t["coeffs"], size), t["unpatched"])]
-        else:
-            others.add(words[0] if words[0] in ("quirk", "bf16") else f"{words[0]}-{words[2]}")
-    yield Check(part="3d-haar", pairs=pairs, tolerance=WAVELET_TOLERANCE)
-    for part in sorted(others):
-        yield Check(part=part, reason="only the 3-D Haar transform of even sizes in float32 exists here")
-
-
-def compare_video_tokenizer(case: GoldenCase) -> Iterator[Check]:
-    """Encode every input and decode every latent of a continuous video tokenizer."""
-    from worldfoundry.models.tokenizer.network import WaveletTokenizer  # noqa: PLC0415  only for this case
-    from worldfoundry.models.tokenizer.official import config_from_golden, load_official  # noqa: PLC0415
-
+def tokenizer_from_golden(case: GoldenCase) -> WaveletTokenizer:
+    """The tokenizer of a case with its weights, loaded strictly."""
     weights = {k: v.float() if v.is_floating_point() else v for k, v in case.under("weights/").items()}
-    if str(case.meta.get("case", "")).startswith("diffusers"):
-        raise UnsupportedCaseError("the diffusers key layout is not read yet")
-    if any(".attn." in k for k in weights if k.startswith(("encoder.down.", "decoder.up."))):
-        raise UnsupportedCaseError("attention inside levels; no published model has it")
-    model = WaveletTokenizer(config_from_golden(case.meta["config"], weights)).eval()
+    fields = case.meta["config"]
+    if case.meta.get("layout") == "diffusers":
+        weights, fields = official_from_diffusers(weights), case.meta["official_config"]
+    groups = case.meta.get("image_num_groups")
+    model = WaveletTokenizer(
+        config_from_golden({**fields, "num_groups": groups} if groups else fields, weights)
+    )
     load_official(model, weights)
-    t = case.tensors
-    latents = [
-        (model.encode(v), t[f"latent{k.removeprefix('input')}"])
-        for k, v in t.items()
-        if k.startswith("input")
-    ]
-    clips = [
-        (model.decode(v), t[f"recon{k.removeprefix('latent')}"])
-        for k, v in t.items()
-        if k.startswith("latent")
-    ]
+    return model.eval()
+
+
+def compare_tokenizer(case: GoldenCase) -> Iterator[Check]:
+    """Encode every input and decode every latent, at once and, if a video, in the smallest pieces."""
+    model, t = tokenizer_from_golden(case), case.tensors
+    suffixes = [name.removeprefix("input") for name in t if name.startswith("input")]
     suggested = case.meta.get("suggested_tolerance", {})
-    yield Check(
-        part="latent",
-        pairs=latents,
-        tolerance=min(LATENT_TOLERANCE, suggested.get("latent", LATENT_TOLERANCE)),
+
+    def check(part: str, kind: str, encode: Callable[[str], Tensor]) -> Check:
+        pairs = [(encode(suffix), t[kind + suffix]) for suffix in suffixes]
+        return Check(
+            part=part, pairs=pairs, tolerance=min(NETWORK_TOLERANCE, suggested.get(kind, NETWORK_TOLERANCE))
+        )
+
+    yield check("latent", "latent", lambda s: model.encode_codes(t["input" + s]))
+    yield check("recon", "recon", lambda s: model.decode(t["latent" + s]))
+    if model.fsq is not None:
+        indices = [(model.encode(t["input" + s]), t["indices" + s]) for s in suffixes]
+        yield Check(part="indices", pairs=indices, tolerance=0.0)
+        yield check("recon-of-indices", "recon", lambda s: model.decode(t["indices" + s]))
+    if model.config.is_variational:
+        mean, log_variance = model.posterior(t["input"])
+        pairs = [(mean, t["debug.mean"]), (log_variance, t["debug.logvar"])]
+        yield Check(part="posterior", pairs=pairs, tolerance=suggested["latent"])
+    if model.config.dimensions == "video":
+        yield check("latent-streamed", "latent", lambda s: _encode_in_pieces(model, t["input" + s]))
+        yield check("recon-streamed", "recon", lambda s: _decode_in_pieces(model, t["latent" + s]))
+
+
+def _encode_in_pieces(model: WaveletTokenizer, pixels: Tensor) -> Tensor:
+    stream, stride = model.stream(), model.spec.temporal_stride
+    pieces = [pixels[:, :, :1], *pixels[:, :, 1:].split(stride, dim=2)]
+    latents = torch.cat(
+        [stream.encode(piece) for piece in pieces if piece.shape[2]], dim=int(model.fsq is None) + 1
     )
-    yield Check(
-        part="recon",
-        pairs=clips,
-        tolerance=min(RECONSTRUCTION_TOLERANCE, suggested.get("recon", RECONSTRUCTION_TOLERANCE)),
-    )
+    return latents if model.fsq is None else model.fsq.codes(latents)
+
+
+def _decode_in_pieces(model: WaveletTokenizer, latents: Tensor) -> Tensor:
+    stream = model.stream()
+    return torch.cat([stream.decode(piece) for piece in latents.split(1, dim=2)], dim=2)
+
+
+def _compare_wavelet(case: GoldenCase) -> Iterator[Check]:
+    """Patches of both kinds, of clips and of images, of odd sizes and in bfloat16."""
+    pairs: dict[str, list[tuple[Tensor, Tensor]]] = {}
+    for name in sorted({k.rsplit(".", 1)[0] for k in case.tensors}):
+        t, words = case.under(name + "."), name.split(".")
+        size = int(next(w for w in words if w[0] == "p")[1:])
+        if words[0] in ("quirk", "bf16"):
+            found = pairs.setdefault(words[0], [])
+            patched = patch(t["input"], size, reflect_odd=words[0] == "quirk")
+            found.append((patched, t["patched"]))
+            if "unpatched_of_patched" in t:
+                found.append((unpatch(t["patched"], size), t["unpatched_of_patched"]))
+            continue
+        method = "rearrange" if words[2] == "rearrange" else "haar"
+        pairs.setdefault(f"{words[0]}-{words[2]}", []).extend(
+            [
+                (patch(t["input"], size, method=method), t["patched"]),
+                (unpatch(t["coeffs"], size, method=method), t["unpatched"]),
+            ]
+        )
+    for part, found in pairs.items():
+        if part == "bf16":
+            found = [(_in_steps(ours, theirs), _in_steps(theirs, theirs)) for ours, theirs in found]
+        yield Check(part=part, pairs=found, tolerance=2.0 if part == "bf16" else WAVELET_TOLERANCE)
+
+
+def _in_steps(x: Tensor, reference: Tensor) -> Tensor:
+    """In units of the distance of bfloat16 numbers at the reference's largest value."""
+    return x.double() / (2 ** reference.double().abs().max().log2().floor() * BF16_STEP)
+
+
+def _compare_fsq(case: GoldenCase) -> Iterator[Check]:
+    exact: list[tuple[Tensor, Tensor]] = []
+    gradients: list[tuple[Tensor, Tensor]] = []
+    for name in sorted({k.split(".")[0] for k in case.tensors if k.startswith("l")}):
+        t = case.under(name + ".")
+        fsq = FSQ(tuple(t["levels"].tolist()))
+        for part in ("s0.", "s1.", "bf16.", "seq."):
+            z, codes, indices = (t[part + k] for k in ("z", "codes", "indices"))
+            if part == "seq.":
+                z, codes = z.movedim(-1, 1), codes.movedim(-1, 1)
+            exact += [
+                (fsq.quantize(z), codes),
+                (fsq.indices(codes), indices),
+                (fsq.codes(indices, codes.dtype), codes),
+            ]
+            if part + "grad_z" in t:
+                gradients += [
+                    (fsq.bound(z), t[part + "bounded"]),
+                    (_gradient(fsq, z, t[part + "grad_codes"]), t[part + "grad_z"]),
+                ]
+        exact.append((fsq.codes(t["dec.indices"]), t["dec.codes"]))
+        if name == "l0":
+            exact.append((4 * fsq.codes(torch.arange(fsq.codebook_size)), case.tensors["codebook_x4_int8"]))
+    yield Check(part="codes-and-indices", pairs=exact, tolerance=0.0)
+    yield Check(part="gradient", pairs=gradients, tolerance=GRADIENT_TOLERANCE)
+    yield Check(part="residual", reason="residual quantisation, which no released tokenizer has")
+
+
+@torch.enable_grad()
+def _gradient(fsq: FSQ, z: Tensor, weight: Tensor) -> Tensor:
+    z = z.clone().requires_grad_()
+    return torch.autograd.grad((fsq.quantize(z) * weight).sum(), z)[0]
+
+
+def _compare_blocks(case: GoldenCase) -> Iterator[Check]:
+    for name, options in case.meta["blocks"].items():
+        x, reference = case.tensors[f"{name}/input"], case.tensors[f"{name}/output"]
+        block = _block(name, options, x.shape[1], reference.shape[1])
+        if block is None:
+            yield Check(part=name, reason="a full 3x3x3 convolution, which no released tokenizer has")
+            continue
+        block.load_state_dict(case.under(f"{name}/weights/"))
+        tolerance = BLOCK_TOLERANCE * max(1.0, float(reference.abs().max()))
+        yield Check(part=name, pairs=[(block(x), reference)], tolerance=tolerance)
+
+
+def _block(name: str, options: Mapping[str, Any], c_in: int, c_out: int) -> nn.Module | None:
+    if name.startswith("causal_conv"):
+        kt, kh, kw = (int(size) for size in name.split("_")[2].split("x"))
+        stride, padding = options.get("time_stride", 1), options.get("pad_hw", 0)
+        return None if kt > 1 < kh else CausalConv(c_in, c_out, (kt, kh, kw), stride=stride, padding=padding)
+    layers = image_layers(32) if name.startswith("image") else video_layers()
+    if "resblock" in name:
+        return ResBlock(layers, c_in, c_out)
+    if name.startswith("norm"):
+        return layers.norm(c_in)
+    if "attn" in name:
+        attention = layers.attention(c_in)
+        return (
+            attention if name == "image_attn" else attention.get_submodule(str(int(name == "attn_temporal")))
+        )
+    make = layers.down if "down" in name else layers.up
+    axes = "S" if name.startswith("image") else name.split("_")[2]
+    return make(c_in, space="S" in axes, time="T" in axes)
+
+
+def _compare_latent_norm(case: GoldenCase) -> Iterator[Check]:
+    t = case.tensors
+    mean, std = t["mean_std_file.mean"], t["mean_std_file.std"]
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        statistics = LatentStatistics.from_flat(mean, std, latent_channels=16).rounded(dtype)
+        pairs = []
+        for name in sorted({k.rsplit(".", 1)[0] for k in t if k.startswith(precision)}):
+            raw, normalised, decoder_input = (
+                t[f"{name}.{k}"] for k in ("raw_latent", "normalised", "decoder_input")
+            )
+            pairs.append((statistics.normalise(raw.to(dtype).float()), normalised))
+            pairs.append((statistics.denormalise(normalised).to(dtype), decoder_input))
+        yield Check(part=precision, pairs=pairs, tolerance=STATISTICS_TOLERANCE)
+
+
+def _compare_pipeline(case: GoldenCase) -> Iterator[Check]:
+    pairs: list[tuple[Tensor, Tensor]] = []
+    for name in sorted({k.split(".")[0] for k in case.tensors if k.endswith(".crop")}):
+        t = case.under(name + ".")
+        padded = pad(t["input"])
+        crop = torch.tensor([[s.start for s in padded.crop[1:]], [s.stop for s in padded.crop[1:]]])
+        pixels = pixels_from_uint8(padded.frames)
+        if name.startswith("video"):
+            pixels = pixels[..., ::8, ::8]
+        pairs += [(padded.frames, t["padded"]), (crop.flatten(), t["crop"]), (pixels, t["tensor"])]
+    t = case.under("to_uint8.")
+    pairs += [(uint8_from_pixels(t[k + "input"]), t[k + "output"]) for k in ("", "bf16_")]
+    yield Check(part="frames", pairs=pairs, tolerance=0.0)
+    yield Check(part="clip", reason="needs the weights of another case; tests/golden compares it")
+
+
+def _compare_losses(case: GoldenCase) -> Iterator[Check]:
+    t = case.tensors
+    ours = codebook_usage(count_codes(t["metric.indices"], 64)).perplexity
+    reference = float(t["metric.perplexity"])
+    pair = (torch.tensor([ours / reference]), torch.ones(1))
+    yield Check(part="perplexity", pairs=[pair], tolerance=METRIC_TOLERANCE)
+    yield Check(part="losses", reason="losses of training are not compared here")
+
+
+_PARTS: dict[str, Comparison] = {
+    "wavelet": _compare_wavelet,
+    "fsq": _compare_fsq,
+    "blocks": _compare_blocks,
+    "latent_norm": _compare_latent_norm,
+    "pipeline_uint8": _compare_pipeline,
+    "losses": _compare_losses,
+}

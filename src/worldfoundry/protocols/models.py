@@ -52,7 +52,9 @@ class TokenizerSpec:
     spatial_stride: int
     """Pixels for each latent row or column."""
     latent_channels: int
-    """Channels of a latent."""
+    """Channels of a latent; of a discrete tokenizer, the digits of a code."""
+    codebook_size: int = 0
+    """Number of codes of a discrete tokenizer; 0: continuous."""
 
     def latent_shape(self, *, num_frames: int, height: int, width: int) -> tuple[int, int, int, int]:
         """``(cz, tz, hz, wz)`` of a clip, or an error that names the sizes that work."""

@@ -1,262 +1,179 @@
-"""The causal video tokenizer: one network class for every size.
+"""The tokenizer: one network for every size, for video and images, continuous and discrete.
 
-Activations are ``[b c t h w]``, laid out in memory channels-last, so that the factorised convolutions, (1,3,3) in space and
-(3,1,1) in time, run as 2-D convolutions on views, without copies. Norms, spatial convolutions and spatial attention see one
-frame at a time; temporal convolutions replicate the first frame of their own input in front; temporal attention is masked:
-latent ``k`` depends on frames ``0..k * temporal_stride`` and on nothing later.
+``Layers`` says what a convolution, a norm or a resampler is; the rest is the same for all. Of a video, latent ``k`` depends on
+frames ``0..k * temporal_stride`` and on nothing later.
 
 State-dict names are those of the published Cosmos checkpoints, which load as they are.
 
 Source: arXiv 2501.03575, section 4.1.
 """
 
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
 import torch
 import torch.nn.functional as F  # noqa: N812  the field's name
 from einops import rearrange
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.models.tokenizer.config import TokenizerConfig
-from worldfoundry.models.tokenizer.wavelet import patch, unpatch
+from worldfoundry.models.tokenizer.image_layers import image_layers
+from worldfoundry.models.tokenizer.layers import Layers, Past, is_start, video_layers
+from worldfoundry.models.tokenizer.quantize import FSQ
+from worldfoundry.models.tokenizer.wavelet import PatchMethod, patch, unpatch
 from worldfoundry.protocols.models import TokenizerSpec
 
-
-def _frames(x: Tensor) -> Tensor:
-    """``b c t h w -> (b t) c h w``: a view where memory is channels-last."""
-    return x.transpose(1, 2).flatten(0, 1)
-
-
-def _clips(x: Tensor, batch: int) -> Tensor:
-    """Inverse of ``_frames``."""
-    return x.unflatten(0, (batch, -1)).transpose(1, 2)
-
-
-class CausalConv(nn.Module):
-    """A convolution over space (1,k,k), or over time (k,1,1) and causal, or over channels (1,1,1)."""
-
-    def __init__(
-        self, c_in: int, c_out: int, kernel: tuple[int, int, int], *, stride: int = 1, padding: int = 0
-    ):
-        super().__init__()
-        self.conv3d = nn.Conv3d(
-            c_in, c_out, kernel
-        )  # holds the weights under their published name; never called
-        self.stride, self.padding = stride, padding
-
-    def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co u i j"]:
-        """Convolve; a temporal kernel sees ``k - stride`` copies of the first frame in front."""
-        weight, bias = self.conv3d.weight, self.conv3d.bias
-        kt, kh, _ = self.conv3d.kernel_size
-        if kh > 1:
-            y = F.conv2d(_frames(x), weight[:, :, 0], bias, self.stride, self.padding)
-            return _clips(y, x.shape[0])
-        h, w = x.shape[3:]
-        if kt > self.stride:
-            x = torch.cat([x[:, :, :1]] * (kt - self.stride) + [x], dim=2)
-        y = F.conv2d(x.flatten(3), weight[..., 0], bias, (self.stride, 1))
-        return y.unflatten(3, (h, w))
-
-
-class FactorisedConv(nn.Sequential):
-    """A convolution over space, then one over time, with nothing between them."""
-
-    def __init__(self, c_in: int, c_out: int):
-        super().__init__(CausalConv(c_in, c_out, (1, 3, 3), padding=1), CausalConv(c_out, c_out, (3, 1, 1)))
-
-
-class FrameNorm(nn.Module):
-    """Group norm with one group over (c, h, w) of each frame on its own, which keeps causality."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.norm = nn.GroupNorm(1, channels, eps=1e-6)
-
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
-        """Normalise every frame."""
-        return _clips(self.norm(_frames(x)), x.shape[0])
+if TYPE_CHECKING:
+    from worldfoundry.models.tokenizer.stream import TokenizerStream
 
 
 class ResBlock(nn.Module):
-    """Two factorised convolutions, each behind norm and SiLU, and a shortcut."""
+    """Two convolutions, each behind norm and SiLU, and a shortcut."""
 
-    def __init__(self, c_in: int, c_out: int):
+    def __init__(self, layers: Layers, c_in: int, c_out: int):
         super().__init__()
-        self.norm1, self.conv1 = FrameNorm(c_in), FactorisedConv(c_in, c_out)
-        self.norm2, self.conv2 = FrameNorm(c_out), FactorisedConv(c_out, c_out)
-        self.nin_shortcut = CausalConv(c_in, c_out, (1, 1, 1)) if c_in != c_out else nn.Identity()
+        self.norm1, self.conv1 = layers.norm(c_in), layers.conv(c_in, c_out)
+        self.norm2, self.conv2 = layers.norm(c_out), layers.conv(c_out, c_out)
+        self.nin_shortcut = layers.point(c_in, c_out) if c_in != c_out else nn.Identity()
 
-    def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co t h w"]:
+    def forward(self, x: Float[Tensor, "b ci *thw"], past: Past | None = None) -> Float[Tensor, "b co *thw"]:
         """Residual update."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(F.silu(self.norm1(x)), past)
+        h = self.conv2(F.silu(self.norm2(h)), past)
         return self.nin_shortcut(x) + h
 
 
-class Attention(nn.Module):
-    """One-head attention over the positions of each frame, or causally over the frames of each position."""
-
-    def __init__(self, channels: int, *, over_time: bool):
-        super().__init__()
-        self.norm = FrameNorm(channels)
-        self.q, self.k, self.v, self.proj_out = (CausalConv(channels, channels, (1, 1, 1)) for _ in range(4))
-        self.over_time = over_time
-
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
-        """Residual update."""
-        b, _, t, h, w = x.shape
-        y = self.norm(x)
-        split = "b c t h w -> (b h w) 1 t c" if self.over_time else "b c t h w -> (b t) 1 (h w) c"
-        q, k, v = (rearrange(part(y), split) for part in (self.q, self.k, self.v))
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=self.over_time and t > 1)
-        join = "(b h w) 1 t c -> b c t h w" if self.over_time else "(b t) 1 (h w) c -> b c t h w"
-        return x + self.proj_out(rearrange(y, join, b=b, t=t, h=h, w=w))
-
-
 class Middle(nn.Module):
-    """Residual block, spatial attention, temporal attention, residual block."""
+    """Residual block, attention, residual block."""
 
-    def __init__(self, channels: int):
+    def __init__(self, layers: Layers, channels: int):
         super().__init__()
-        self.block_1 = ResBlock(channels, channels)
-        self.attn_1 = nn.Sequential(Attention(channels, over_time=False), Attention(channels, over_time=True))
-        self.block_2 = ResBlock(channels, channels)
+        self.block_1 = ResBlock(layers, channels, channels)
+        self.attn_1 = layers.attention(channels)
+        self.block_2 = ResBlock(layers, channels, channels)
 
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
+    def forward(self, x: Float[Tensor, "b c *thw"], past: Past | None = None) -> Float[Tensor, "b c *thw"]:
         """Residual updates at the lowest resolution."""
-        return self.block_2(self.attn_1(self.block_1(x)))
+        return self.block_2(self.attn_1(self.block_1(x, past), past), past)
 
 
-class Downsample(nn.Module):
-    """Halves space, time or both by strided convolution plus average pooling; nothing at all if neither."""
+class Blocks(nn.Module):
+    """The residual blocks of one resolution, each followed by attention if the level has it."""
 
-    def __init__(self, channels: int, *, space: bool, time: bool):
+    def __init__(self, layers: Layers, c_in: int, c_out: int, num_blocks: int, *, has_attention: bool):
         super().__init__()
-        self.conv1 = CausalConv(channels, channels, (1, 3, 3), stride=2) if space else None
-        self.conv2 = CausalConv(channels, channels, (3, 1, 1), stride=2) if time else None
-        self.conv3 = CausalConv(channels, channels, (1, 1, 1)) if space or time else nn.Identity()
+        widths = [c_in] + [c_out] * num_blocks
+        self.block = nn.ModuleList(ResBlock(layers, *pair) for pair in pairwise(widths))
+        self.attn = nn.ModuleList(layers.attention(c_out) for _ in range(num_blocks * has_attention))
 
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c u i j"]:
-        """Space first, then time."""
-        if self.conv1 is not None:
-            pool = _clips(F.avg_pool2d(_frames(x), 2), x.shape[0])
-            x = self.conv1(F.pad(x, (0, 1, 0, 1))) + pool
-        if self.conv2 is not None:
-            u = torch.cat([x[:, :, :1], x], dim=2)
-            x = self.conv2(u) + (u[:, :, 0::2] + u[:, :, 1::2]) / 2
-        return self.conv3(x)
+    def blocks(self, x: Float[Tensor, "b ci *thw"], past: Past | None) -> Float[Tensor, "b co *thw"]:
+        """All of them, without the way to the next level."""
+        for i, block in enumerate(self.block):
+            x = block(x, past)
+            if self.attn:
+                x = self.attn[i](x, past)
+        return x
 
 
-class Upsample(nn.Module):
-    """Doubles time, space or both by repetition and a residual convolution; nothing at all if neither."""
-
-    def __init__(self, channels: int, *, space: bool, time: bool):
-        super().__init__()
-        self.conv1 = CausalConv(channels, channels, (3, 1, 1)) if time else None
-        self.conv2 = CausalConv(channels, channels, (1, 3, 3), padding=1) if space else None
-        self.conv3 = CausalConv(channels, channels, (1, 1, 1)) if space or time else nn.Identity()
-
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c u i j"]:
-        """Time first (the first frame stays single), then space."""
-        if self.conv1 is not None:
-            if x.shape[2] > 1:
-                x = x.repeat_interleave(2, dim=2)[:, :, 1:]
-            x = self.conv1(x) + x
-        if self.conv2 is not None:
-            x = _clips(F.interpolate(_frames(x), scale_factor=2.0, mode="nearest"), x.shape[0])
-            x = self.conv2(x) + x
-        return self.conv3(x)
-
-
-class EncoderLevel(nn.Module):
+class EncoderLevel(Blocks):
     """The residual blocks of one resolution, then the way down."""
 
-    def __init__(self, c_in: int, c_out: int, num_blocks: int, downsample: nn.Module):
-        super().__init__()
-        self.block = nn.Sequential(*(ResBlock(c_in if i == 0 else c_out, c_out) for i in range(num_blocks)))
-        self.downsample = downsample
+    downsample: nn.Module
 
-    def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co u i j"]:
+    def forward(self, x: Float[Tensor, "b ci *thw"], past: Past | None = None) -> Float[Tensor, "b co *uij"]:
         """Blocks, then resampler."""
-        return self.downsample(self.block(x))
+        return self.downsample(self.blocks(x, past), past)
 
 
-class DecoderLevel(nn.Module):
+class DecoderLevel(Blocks):
     """The residual blocks of one resolution, then the way up."""
 
-    def __init__(self, c_in: int, c_out: int, num_blocks: int, upsample: nn.Module):
-        super().__init__()
-        self.block = nn.Sequential(*(ResBlock(c_in if i == 0 else c_out, c_out) for i in range(num_blocks)))
-        self.upsample = upsample
+    upsample: nn.Module
 
-    def forward(self, x: Float[Tensor, "b ci t h w"]) -> Float[Tensor, "b co u i j"]:
+    def forward(self, x: Float[Tensor, "b ci *thw"], past: Past | None = None) -> Float[Tensor, "b co *uij"]:
         """Blocks, then resampler."""
-        return self.upsample(self.block(x))
+        return self.upsample(self.blocks(x, past), past)
 
 
 class Encoder(nn.Module):
-    """Pixels to ``z_channels`` features at the latent resolution."""
+    """Pixels to features at the latent resolution."""
 
-    def __init__(self, config: TokenizerConfig):
+    def __init__(self, config: TokenizerConfig, layers: Layers):
         super().__init__()
         self.patch_size = config.patch_size
-        widths = [config.channels * m for m in config.channel_multipliers]
-        self.conv_in = FactorisedConv(3 * config.patch_size**3, config.channels)
+        self.patch_method: PatchMethod = config.patch_method
+        widths = [config.channels * m for m in (1, *config.channel_multipliers)]
+        self.conv_in = layers.conv(config.patch_channels, config.channels)
         self.down = nn.ModuleList()
-        for level, (c_in, c_out) in enumerate(zip([config.channels, *widths], widths, strict=False)):
-            space, time = level < config.num_spatial_stages, level < config.num_temporal_stages
-            last = level == len(widths) - 1
-            down = nn.Identity() if last else Downsample(c_out, space=space, time=time)
-            self.down.append(EncoderLevel(c_in, c_out, config.num_res_blocks, down))
-        self.mid = Middle(widths[-1])
-        self.norm_out = FrameNorm(widths[-1])
-        self.conv_out = FactorisedConv(widths[-1], config.z_channels)
+        for i, (c_in, c_out) in enumerate(pairwise(widths)):
+            has_attention = i in config.attention_levels
+            level = EncoderLevel(layers, c_in, c_out, config.num_res_blocks, has_attention=has_attention)
+            space, time = config.encoder_resampling(i)
+            level.downsample = layers.down(c_out, space=space, time=time)
+            self.down.append(level)
+        self.mid = Middle(layers, widths[-1])
+        self.norm_out = layers.norm(widths[-1])
+        self.conv_out = layers.conv(widths[-1], config.z_channels * (2 if config.is_variational else 1))
 
-    def forward(self, x: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b z tz hz wz"]:
+    def forward(self, x: Float[Tensor, "b 3 *thw"], past: Past | None = None) -> Float[Tensor, "b z *thw_z"]:
         """Features before ``quant_conv``."""
-        x = patch(x, self.patch_size).contiguous(memory_format=torch.channels_last_3d)
-        x = self.conv_in(x)
+        x = patch(x, self.patch_size, method=self.patch_method, is_start=is_start(past))
+        x = self.conv_in(_channels_last(x), past)
         for level in self.down:
-            x = level(x)
-        return self.conv_out(F.silu(self.norm_out(self.mid(x))))
+            x = level(x, past)
+        return self.conv_out(F.silu(self.norm_out(self.mid(x, past))), past)
 
 
 class Decoder(nn.Module):
-    """``z_channels`` features at the latent resolution to pixels."""
+    """Features at the latent resolution to pixels."""
 
-    def __init__(self, config: TokenizerConfig):
+    def __init__(self, config: TokenizerConfig, layers: Layers):
         super().__init__()
         self.patch_size = config.patch_size
+        self.patch_method: PatchMethod = config.patch_method
         widths = [config.channels * m for m in config.decoder_channel_multipliers]
-        top = len(widths) - 1
-        self.conv_in = FactorisedConv(config.z_channels, widths[-1])
-        self.mid = Middle(widths[-1])
+        self.conv_in = layers.conv(config.z_channels, widths[-1])
+        self.mid = Middle(layers, widths[-1])
         self.up = nn.ModuleList()
-        for level, c_out in enumerate(widths):
-            space, time = _decoder_upsampling(config, top - level)
-            up = Upsample(c_out, space=space, time=time) if level > 0 else nn.Identity()
-            self.up.append(DecoderLevel(widths[min(level + 1, top)], c_out, config.num_res_blocks + 1, up))
-        self.norm_out = FrameNorm(widths[0])
-        self.conv_out = FactorisedConv(widths[0], 3 * config.patch_size**3)
+        for i, (c_in, c_out) in enumerate(zip([*widths[1:], widths[-1]], widths, strict=True)):
+            has_attention = i in config.attention_levels
+            level = DecoderLevel(layers, c_in, c_out, config.num_res_blocks + 1, has_attention=has_attention)
+            space, time = config.decoder_resampling(i)
+            level.upsample = layers.up(c_out, space=space, time=time)
+            self.up.append(level)
+        self.norm_out = layers.norm(widths[0])
+        self.conv_out = layers.conv(widths[0], config.patch_channels)
 
-    def forward(self, z: Float[Tensor, "b z tz hz wz"]) -> Float[Tensor, "b 3 t h w"]:
+    def forward(self, z: Float[Tensor, "b z *thw_z"], past: Past | None = None) -> Float[Tensor, "b 3 *thw"]:
         """Pixels, not clamped."""
-        x = self.mid(self.conv_in(z.contiguous(memory_format=torch.channels_last_3d)))
+        x = self.mid(self.conv_in(_channels_last(z), past), past)
         for level in reversed(self.up):
-            x = level(x)
-        return unpatch(self.conv_out(F.silu(self.norm_out(x))), self.patch_size)
+            x = level(x, past)
+        x = self.conv_out(F.silu(self.norm_out(x)), past)
+        return unpatch(x, self.patch_size, method=self.patch_method, is_start=is_start(past))
 
 
-def _decoder_upsampling(config: TokenizerConfig, depth: int) -> tuple[bool, bool]:
-    """(space, time) of the up-sampler ``depth`` levels below the bottom; not the mirror of the encoder, as published."""
-    time = 0 < depth < config.num_temporal_stages + 1
-    space = time or (
-        depth < config.num_spatial_stages and config.num_spatial_stages > config.num_temporal_stages
-    )
-    return space, time
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last_3d if x.ndim == 5 else torch.channels_last)
+
+
+class Posterior(NamedTuple):
+    """What the encoder of a variational tokenizer says of a latent."""
+
+    mean: Tensor
+    """The latent that ``encode`` gives."""
+    log_variance: Tensor
+    """Clamped to [-30, 20]."""
 
 
 class WaveletTokenizer(nn.Module):
-    """Continuous causal video tokenizer; a still image is a clip of one frame."""
+    """Clips to latents or indices and back; a still image is a clip of one frame.
+
+    An image tokenizer (``config.dimensions == "image"``) takes images ``[b 3 h w]``, or clips of which each frame is an image
+    of its own; what it gives has the same axes.
+    """
 
     def __init__(self, config: TokenizerConfig):
         super().__init__()
@@ -265,21 +182,103 @@ class WaveletTokenizer(nn.Module):
             temporal_stride=config.temporal_stride,
             spatial_stride=config.spatial_stride,
             latent_channels=config.latent_channels,
+            codebook_size=config.codebook_size,
         )
-        self.encoder = Encoder(config)
-        self.quant_conv = CausalConv(config.z_channels, config.latent_channels, (1, 1, 1))
-        self.post_quant_conv = CausalConv(config.latent_channels, config.z_channels, (1, 1, 1))
-        self.decoder = Decoder(config)
+        self.fsq = FSQ(config.fsq_levels) if config.fsq_levels else None
+        layers = video_layers() if config.dimensions == "video" else image_layers(config.norm_groups)
+        moments = 2 if config.is_variational else 1
+        self.encoder = Encoder(config, layers)
+        self.quant_conv = layers.point(moments * config.z_channels, moments * config.latent_channels)
+        self.post_quant_conv = layers.point(config.latent_channels, config.z_channels)
+        self.decoder = Decoder(config, layers)
 
-    def encode(self, pixels: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b cz tz hz wz"]:
-        """Latents of clips in [-1, 1]; a size that does not divide is a ``ConfigError``, never padded or cropped."""
-        self.spec.latent_shape(num_frames=pixels.shape[2], height=pixels.shape[3], width=pixels.shape[4])
-        return self.quant_conv(self.encoder(pixels)).contiguous()
+    def encode(
+        self, pixels: Float[Tensor, "b 3 *thw"]
+    ) -> Float[Tensor, "b cz *thw_z"] | Int[Tensor, "b ..."]:
+        """Latents of clips in [-1, 1], or int32 indices if discrete.
 
-    def decode(self, latents: Float[Tensor, "b cz tz hz wz"]) -> Float[Tensor, "b 3 t h w"]:
-        """Clips in about [-1, 1], not clamped; ``1 + (tz - 1) * temporal_stride`` frames."""
-        return self.decoder(self.post_quant_conv(latents)).contiguous()
+        A size that does not divide is a ``ConfigError``, never padded or cropped.
+        """
+        codes = self.encode_codes(pixels)
+        return codes if self.fsq is None else self.fsq.indices(codes)
 
-    def forward(self, pixels: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "b 3 t h w"]:
+    def encode_codes(
+        self, pixels: Float[Tensor, "b 3 *thw"], past: Past | None = None
+    ) -> Float[Tensor, "b cz *thw_z"]:
+        """What the decoder is to see: the latents, or the codes, through which gradients pass straight.
+
+        With a ``past`` the frames continue a clip (``stream``).
+        """
+        z = self._features(pixels, past)
+        if self.config.is_variational:
+            z = z.chunk(2, dim=1)[0]
+        return z.contiguous() if self.fsq is None else self.fsq.quantize(z.contiguous())
+
+    def posterior(self, pixels: Float[Tensor, "b 3 *thw"]) -> Posterior:
+        """Mean and log-variance of the latents of a variational tokenizer."""
+        if not self.config.is_variational:
+            raise ConfigError(
+                "tokenizer.is_variational must be true for a posterior, got false; use encode instead"
+            )
+        mean, log_variance = self._features(pixels, None).chunk(2, dim=1)
+        return Posterior(mean, log_variance.clamp(-30, 20))
+
+    def _features(self, pixels: Tensor, past: Past | None) -> Tensor:
+        """The encoder's output behind ``quant_conv``."""
+        self._check(pixels, past)
+        if self.config.dimensions == "image" and pixels.ndim == 5:
+            images = rearrange(pixels, "b c t h w -> (b t) c h w")
+            return rearrange(self._features(images, None), "(b t) c h w -> b c t h w", b=len(pixels))
+        return self.quant_conv(self.encoder(pixels, past))
+
+    def decode(
+        self, latents: Float[Tensor, "b cz *thw_z"] | Int[Tensor, "b ..."], past: Past | None = None
+    ) -> Float[Tensor, "b 3 *thw"]:
+        """Clips in about [-1, 1], not clamped, from latents (or codes) if floating-point, else from indices.
+
+        ``1 + (tz - 1) * temporal_stride`` frames, or ``tz * temporal_stride`` that continue a ``past``.
+        """
+        if not latents.is_floating_point():
+            latents = self._codes(latents)
+        if self.config.dimensions == "image" and latents.ndim == 5:
+            images = rearrange(latents, "b c t h w -> (b t) c h w")
+            return rearrange(self.decode(images), "(b t) c h w -> b c t h w", b=len(latents))
+        return self.decoder(self.post_quant_conv(latents), past).contiguous()
+
+    def forward(self, pixels: Float[Tensor, "b 3 *thw"]) -> Float[Tensor, "b 3 *thw"]:
         """Reconstruction."""
-        return self.decode(self.encode(pixels))
+        return self.decode(self.encode_codes(pixels))
+
+    def stream(self, *, attended_latents: int = 0) -> "TokenizerStream":
+        """For a clip that comes in pieces; see there."""
+        from worldfoundry.models.tokenizer.stream import TokenizerStream  # noqa: PLC0415  it imports this module
+
+        return TokenizerStream(self, attended_latents=attended_latents)
+
+    def _codes(self, indices: Tensor) -> Tensor:
+        if self.fsq is None:
+            raise DataError(
+                f"latents of a continuous tokenizer must be floating-point, got {indices.dtype}; take those of encode"
+            )
+        return self.fsq.codes(indices, self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the weights."""
+        return next(self.parameters()).dtype
+
+    def _check(self, pixels: Tensor, past: Past | None) -> None:
+        if pixels.ndim == 4 and self.config.dimensions == "video":
+            raise DataError(
+                f"pixels of a video tokenizer must be [b 3 t h w], got {list(pixels.shape)}; an image is a clip of one frame"
+            )
+        height, width = pixels.shape[-2:]
+        num_frames = pixels.shape[2] if pixels.ndim == 5 else 1
+        if not is_start(past):
+            if num_frames % self.spec.temporal_stride:
+                raise DataError(
+                    f"frames that continue a clip must be a multiple of {self.spec.temporal_stride}, got {num_frames}; "
+                    "give whole latent frames"
+                )
+            num_frames += 1
+        self.spec.latent_shape(num_frames=num_frames, height=height, width=width)

@@ -1,0 +1,263 @@
+"""Layers of the video tokenizer, and the set of layers that a tokenizer of either kind is built of.
+
+Activations are ``[b c t h w]``, laid out in memory channels-last, so that the factorised convolutions, (1,3,3) in space and
+(3,1,1) in time, run as 2-D convolutions on views, without copies. Norms, spatial convolutions and spatial attention see one
+frame at a time; temporal convolutions replicate the first frame of their own input in front; temporal attention is masked.
+
+Layers that look back take a ``Past``: with one they continue the clip of an earlier call instead of starting a new one, and
+a clip in pieces gives what it gives at once.
+
+Source: arXiv 2501.03575, section 4.1.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F  # noqa: N812  the field's name
+from einops import parse_shape, rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layers:
+    """What encoder and decoder are built of; ``conv``, ``attention``, ``down`` and ``up`` are called with ``(x, past)``."""
+
+    conv: Callable[[int, int], nn.Module]
+    """A convolution over a neighbourhood, from channels to channels."""
+    point: Callable[[int, int], nn.Module]
+    """A convolution over channels alone."""
+    norm: Callable[[int], nn.Module]
+    """A norm of so many channels."""
+    attention: Callable[[int], nn.Module]
+    """Residual attention of so many channels."""
+    down: Callable[..., nn.Module]
+    """``down(channels, space=, time=)`` halves; without keys if neither."""
+    up: Callable[..., nn.Module]
+    """``up(channels, space=, time=)`` doubles; without keys if neither."""
+
+
+class Past:
+    """What the layers keep from one piece of a clip to the next, as tensors in the order in which the layers run.
+
+    ``kept`` of one call is given to the next; the tensors are never changed. Empty at the start of a clip.
+    """
+
+    def __init__(self, kept: tuple[Tensor, ...] = (), *, attended_latents: int = 0):
+        self.is_start = not kept
+        self.attended_latents = attended_latents
+        self._before, self._after = iter(kept), list[Tensor]()
+
+    @property
+    def kept(self) -> tuple[Tensor, ...]:
+        """State after the call."""
+        return tuple(self._after)
+
+    def take(self) -> Tensor:
+        """State of the layer that asks, from the call before."""
+        return next(self._before)
+
+    def keep(self, state: Tensor) -> None:
+        """Store a copy, which does not hold the activations it is cut from."""
+        self._after.append(state.clone())
+
+
+def is_start(past: Past | None) -> bool:
+    """Whether the frames are the first of their clip."""
+    return past is None or past.is_start
+
+
+def _with_past(x: Tensor, num_frames: int, past: Past | None) -> Tensor:
+    """``num_frames`` more in front: those before, or copies of the first."""
+    front = [x[:, :, :1]] * num_frames if past is None or past.is_start else [past.take()]
+    x = torch.cat([*front, x], dim=2)
+    if past is not None:
+        past.keep(x[:, :, -num_frames:])
+    return x
+
+
+def _frames(x: Tensor) -> Tensor:
+    """``b c t h w -> (b t) c h w``: a view where memory is channels-last."""
+    return x.transpose(1, 2).flatten(0, 1)
+
+
+def _clips(x: Tensor, batch: int) -> Tensor:
+    """Inverse of ``_frames``."""
+    return x.unflatten(0, (batch, -1)).transpose(1, 2)
+
+
+class CausalConv(nn.Module):
+    """A convolution over space (1,k,k), or over time (k,1,1) and causal, or over channels (1,1,1)."""
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: tuple[int, int, int], *, stride: int = 1, padding: int = 0
+    ):
+        super().__init__()
+        self.conv3d = nn.Conv3d(
+            c_in, c_out, kernel
+        )  # holds the weights under their published name; never called
+        self.stride, self.padding = stride, padding
+
+    def forward(
+        self, x: Float[Tensor, "b ci t h w"], past: Past | None = None
+    ) -> Float[Tensor, "b co u i j"]:
+        """Convolve; a temporal kernel sees ``k - stride`` copies of the first frame in front, or the frames before."""
+        weight, bias = self.conv3d.weight, self.conv3d.bias
+        kt, kh, _ = self.conv3d.kernel_size
+        if kh > 1:
+            y = F.conv2d(_frames(x), weight[:, :, 0], bias, self.stride, self.padding)
+            return _clips(y, x.shape[0])
+        h, w = x.shape[3:]
+        if kt > self.stride:
+            x = _with_past(x, kt - self.stride, past)
+        y = F.conv2d(x.flatten(3), weight[..., 0], bias, (self.stride, 1))
+        return y.unflatten(3, (h, w))
+
+
+class FactorisedConv(nn.Sequential):
+    """A convolution over space, then one over time, with nothing between them."""
+
+    def __init__(self, c_in: int, c_out: int):
+        super().__init__(CausalConv(c_in, c_out, (1, 3, 3), padding=1), CausalConv(c_out, c_out, (3, 1, 1)))
+
+    def forward(
+        self, input: Float[Tensor, "b ci t h w"], past: Past | None = None
+    ) -> Float[Tensor, "b co t h w"]:
+        """Convolve."""
+        space, time = self
+        return time(space(input), past)
+
+
+class FrameNorm(nn.Module):
+    """Group norm with one group over (c, h, w) of each frame on its own, which keeps causality."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = nn.GroupNorm(1, channels, eps=1e-6)
+
+    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b c t h w"]:
+        """Normalise every frame."""
+        return _clips(self.norm(_frames(x)), x.shape[0])
+
+
+class Attention(nn.Module):
+    """One-head attention over the positions of each frame or image, or causally over the frames of each position."""
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        norm: Callable[[int], nn.Module],
+        point: Callable[[int, int], nn.Module],
+        outer: str,
+        over: str,
+    ):
+        super().__init__()
+        self.norm = norm(channels)
+        self.q, self.k, self.v, self.proj_out = (point(channels, channels) for _ in range(4))
+        self.over_time = over == "t"
+        self.axes = "b c h w" if outer == "b" else "b c t h w"
+        self.tokens = f"({outer}) 1 ({over}) c"
+
+    def forward(self, x: Float[Tensor, "b c *thw"], past: Past | None = None) -> Float[Tensor, "b c *thw"]:
+        """Residual update."""
+        y = self.norm(x)
+        q, k, v = (rearrange(part(y), f"{self.axes} -> {self.tokens}") for part in (self.q, self.k, self.v))
+        if self.over_time and past is not None:
+            k, v = _remember(k, v, past)
+        mask = _mask_of_continuation(q, k) if self.over_time else None
+        is_causal = self.over_time and mask is None and q.shape[2] > 1
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal)
+        return x + self.proj_out(rearrange(y, f"{self.tokens} -> {self.axes}", **parse_shape(x, self.axes)))
+
+
+def _remember(k: Tensor, v: Tensor, past: Past) -> tuple[Tensor, Tensor]:
+    if not past.is_start:
+        k, v = (torch.cat([past.take(), part], dim=2) for part in (k, v))
+    for part in (k, v):
+        past.keep(part[:, :, -past.attended_latents :])
+    return k, v
+
+
+def _mask_of_continuation(q: Tensor, k: Tensor) -> Tensor | None:
+    """Each of the queries sees the keys up to its own, those of the past included; none where there is nothing to hide."""
+    num_q, num_k = q.shape[2], k.shape[2]
+    if num_q in (1, num_k):
+        return None
+    return torch.ones(num_q, num_k, dtype=torch.bool, device=q.device).tril(num_k - num_q)
+
+
+class SpaceTimeAttention(nn.Sequential):
+    """Attention over the positions of each frame, then over the frames of each position."""
+
+    def __init__(self, channels: int):
+        parts = {"norm": FrameNorm, "point": _point}
+        super().__init__(
+            Attention(channels, outer="b t", over="h w", **parts),
+            Attention(channels, outer="b h w", over="t", **parts),
+        )
+
+    def forward(
+        self, input: Float[Tensor, "b c t h w"], past: Past | None = None
+    ) -> Float[Tensor, "b c t h w"]:
+        """Residual updates."""
+        space, time = self
+        return time(space(input), past)
+
+
+class Downsample(nn.Module):
+    """Halves space, time or both by strided convolution plus average pooling; nothing at all if neither."""
+
+    def __init__(self, channels: int, *, space: bool, time: bool):
+        super().__init__()
+        self.conv1 = CausalConv(channels, channels, (1, 3, 3), stride=2) if space else None
+        self.conv2 = CausalConv(channels, channels, (3, 1, 1), stride=2) if time else None
+        self.conv3 = _point(channels, channels) if space or time else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "b c t h w"], past: Past | None = None) -> Float[Tensor, "b c u i j"]:
+        """Space first, then time."""
+        if self.conv1 is not None:
+            pool = _clips(F.avg_pool2d(_frames(x), 2), x.shape[0])
+            x = self.conv1(F.pad(x, (0, 1, 0, 1))) + pool
+        if self.conv2 is not None:
+            u = torch.cat([x[:, :, :1], x], dim=2) if is_start(past) else x
+            paired = u.shape[2] // 2 * 2
+            x = self.conv2(u, past) + (u[:, :, 0:paired:2] + u[:, :, 1:paired:2]) / 2
+        return self.conv3(x)
+
+
+class Upsample(nn.Module):
+    """Doubles time, space or both by repetition and a residual convolution; nothing at all if neither."""
+
+    def __init__(self, channels: int, *, space: bool, time: bool):
+        super().__init__()
+        self.conv1 = CausalConv(channels, channels, (3, 1, 1)) if time else None
+        self.conv2 = CausalConv(channels, channels, (1, 3, 3), padding=1) if space else None
+        self.conv3 = _point(channels, channels) if space or time else nn.Identity()
+
+    def forward(self, x: Float[Tensor, "b c t h w"], past: Past | None = None) -> Float[Tensor, "b c u i j"]:
+        """Time first (the first frame of a clip stays single), then space."""
+        if self.conv1 is not None:
+            x = x.repeat_interleave(2, dim=2)[:, :, 1 if is_start(past) else 0 :]
+            x = self.conv1(x, past) + x
+        if self.conv2 is not None:
+            x = _clips(F.interpolate(_frames(x), scale_factor=2.0, mode="nearest"), x.shape[0])
+            x = self.conv2(x) + x
+        return self.conv3(x)
+
+
+def _point(c_in: int, c_out: int) -> CausalConv:
+    return CausalConv(c_in, c_out, (1, 1, 1))
+
+
+def video_layers() -> Layers:
+    """Layers of a video tokenizer."""
+    return Layers(
+        conv=FactorisedConv,
+        point=_point,
+        norm=FrameNorm,
+        attention=SpaceTimeAttention,
+        down=Downsample,
+        up=Upsample,
+    )

@@ -1,0 +1,56 @@
+"""Statistics of latents, by which diffusion models see them with mean 0 and deviation 1."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from worldfoundry.core.errors import CheckpointError, DataError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatentStatistics:
+    """Mean and deviation of each channel at each latent frame of a window; the first frame differs from the rest.
+
+    Source: ``mean_std.pt`` of Cosmos-1.0-Tokenizer-CV8x8x8 and Cosmos-Tokenize1-CV8x8x8-720p.
+    """
+
+    mean: Float[Tensor, "cz tz"]
+    std: Float[Tensor, "cz tz"]
+
+    @classmethod
+    def from_flat(
+        cls, mean: Float[Tensor, " n"], std: Float[Tensor, " n"], *, latent_channels: int
+    ) -> "LatentStatistics":
+        """From the two lists of ``mean_std.pt``, channel-major."""
+        if mean.numel() != std.numel() or mean.numel() % latent_channels:
+            raise CheckpointError(
+                f"latent statistics must be two lists of a multiple of {latent_channels}, got {mean.numel()} and {std.numel()}; "
+                "give mean and std of one mean_std.pt"
+            )
+        shape = (latent_channels, -1)
+        return cls(mean=mean.reshape(shape), std=std.reshape(shape))
+
+    def rounded(self, dtype: torch.dtype) -> "LatentStatistics":
+        """The same, rounded to ``dtype``: the published diffusion models use them in bfloat16."""
+        return LatentStatistics(mean=self.mean.to(dtype).float(), std=self.std.to(dtype).float())
+
+    def normalise(self, latents: Float[Tensor, "b cz tz hz wz"]) -> Float[Tensor, "b cz tz hz wz"]:
+        """``(latents - mean) / std`` of windows of at most as many latent frames as there are statistics."""
+        mean, std = self._like(latents)
+        return (latents - mean) / std
+
+    def denormalise(self, latents: Float[Tensor, "b cz tz hz wz"]) -> Float[Tensor, "b cz tz hz wz"]:
+        """Inverse of ``normalise``."""
+        mean, std = self._like(latents)
+        return latents * std + mean
+
+    def _like(self, latents: Tensor) -> list[Tensor]:
+        channels, most = self.mean.shape
+        if latents.shape[1] != channels or latents.shape[2] > most:
+            raise DataError(
+                f"latents must have {channels} channels and at most {most} frames, got {list(latents.shape)}; cut longer "
+                "clips into windows"
+            )
+        return [s[None, :, : latents.shape[2], None, None].to(latents) for s in (self.mean, self.std)]
