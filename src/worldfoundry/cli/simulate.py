@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from worldfoundry.core.errors import ConfigError, DataError, UnknownNameError
-from worldfoundry.simulate.scenes import SCENES
+from worldfoundry.cli.output import check_output_folder
+from worldfoundry.cli.parse import parse
+from worldfoundry.cli.text import counted
+from worldfoundry.core.errors import ConfigError, UnknownNameError
+from worldfoundry.simulate.scenes import LEAST_SIZE_PX, SCENES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,11 +53,19 @@ class SimulateArgs:
         for scene in self.scenes:
             if scene not in SCENES:
                 raise UnknownNameError("scene", scene, SCENES)
-        for name, least in (("clips", 1), ("seed", 0), ("num_frames", 1), ("workers", 1)):
-            if getattr(self, name) < least:
+        least = {"clips": 1, "seed": 0, "num_frames": 1, "size": LEAST_SIZE_PX, "workers": 1}
+        for name, value in least.items():
+            if getattr(self, name) < value:
                 raise ConfigError(
-                    f"--{name.replace('_', '-')} must be at least {least}, got {getattr(self, name)}; raise it"
+                    f"--{name.replace('_', '-')} must be at least {value}, got {getattr(self, name)}; raise it"
                 )
+        if not 0 < self.fps < math.inf:
+            raise ConfigError(f"--fps must be above 0 and finite, got {self.fps}; the samples use 10")
+        if self.format == "videos" and self.size % 2:
+            raise ConfigError(
+                f"--size must be even for videos, got {self.size}; use {self.size + 1}, or --format clip-set"
+            )
+        check_output_folder(self.out)
 
     @property
     def scenes(self) -> list[str]:
@@ -63,9 +75,7 @@ class SimulateArgs:
 
 def run(args: list[str]) -> int:
     """Parse, simulate, print where it went."""
-    options = tyro.cli(SimulateArgs, prog="worldfoundry simulate", args=args)
-    if options.out.exists():
-        raise DataError(f"{options.out} must not exist yet; name another folder or remove it")
+    options = parse(SimulateArgs, prog="worldfoundry simulate", args=args)
     plan = {
         "scenes": options.scenes,
         "clips": options.clips * len(options.scenes),
@@ -74,8 +84,12 @@ def run(args: list[str]) -> int:
         "size": options.size,
         "out": str(options.out),
     }
-    if not options.dry_run:
-        importlib.import_module("worldfoundry.cli.simulate_work").write(options)
-    text = json.dumps(plan) if options.json else f"{plan['clips']} clips of {options.scene} in {options.out}"
+    work = importlib.import_module("worldfoundry.cli.simulate_work")
+    if options.dry_run:
+        work.check(options)
+    else:
+        work.write(options)
+    made = f"{counted(options.clips * len(options.scenes), 'clip')} of {options.scene} in {options.out}"
+    text = json.dumps(plan) if options.json else made
     sys.stdout.write(("would make " if options.dry_run and not options.json else "") + text + "\n")
     return 0

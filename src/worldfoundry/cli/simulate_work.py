@@ -5,6 +5,7 @@ import multiprocessing
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from worldfoundry.core.errors import WorldFoundryError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.clip_set import write_clip_set
 from worldfoundry.data.video_write import write_video
 from worldfoundry.simulate.physics import SimulatedClip, simulate
-from worldfoundry.simulate.render import usable_renderer
+from worldfoundry.simulate.render import import_mujoco, usable_renderer
 
 if TYPE_CHECKING:
     from worldfoundry.cli.simulate import SimulateArgs
@@ -49,8 +51,18 @@ def _simulated(options: "SimulateArgs") -> Iterator[SimulatedClip]:
     try:
         clips = pool.map(_simulate, jobs, chunksize=4)
         yield from track(clips, "simulating", total=len(jobs), console=console)
+    except BrokenProcessPool as error:
+        raise WorldFoundryError(
+            f"one of the {options.workers} workers died, often for want of memory; lower --workers"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def check(options: "SimulateArgs") -> None:
+    """Refuse what ``write`` would refuse for want of MuJoCo or OpenGL."""
+    import_mujoco()
+    usable_renderer(options.renderer)
 
 
 def write(options: "SimulateArgs") -> None:

@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,18 @@ def new_run_folder(root: str | os.PathLike[str], recipe: str) -> Path:
     raise DataError(f"{parent}: no free run name is left for {stamp}; wait a second and start again")
 
 
-def find_resumable(root: str | os.PathLike[str], recipe: str, config_digest: str) -> Path | None:
-    """The newest run of ``recipe`` whose ``config.json`` has this digest, or None."""
+def find_resumable(
+    root: str | os.PathLike[str],
+    recipe: str,
+    config_digest: str,
+    *,
+    digest_of: Callable[[Any], str | None] = digest,
+) -> Path | None:
+    """The newest run of ``recipe`` whose ``config.json`` has this digest, or None.
+
+    ``digest_of`` takes the stored JSON: one that reads it as a configuration first finds runs that were stored before the
+    configuration gained a field.
+    """
     for folder in sorted((Path(root) / recipe).glob("*-*/"), reverse=True):
         try:
             stored = json.loads((folder / "config.json").read_text(encoding="utf-8"))
@@ -67,7 +77,7 @@ def find_resumable(root: str | os.PathLike[str], recipe: str, config_digest: str
             raise DataError(
                 f"{folder / 'config.json'} must be JSON, got {error}; remove the folder"
             ) from error
-        if digest(stored) == config_digest:
+        if digest_of(stored) == config_digest:
             return folder
     return None
 

@@ -46,6 +46,10 @@ def rollout(
     """
     if num_frames < 1:
         raise ConfigError(f"num_frames must be at least 1, got {num_frames}; ask for a frame or more")
+    if len(seeds) != len(context.pixels):
+        raise ConfigError(
+            f"seeds must be one for each of the {len(context.pixels)} clips, got {len(seeds)}; give as many"
+        )
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     carry = world.start(context, conditioning or Conditioning(), generators=generators)
     parts, total = [context.pixels], 0

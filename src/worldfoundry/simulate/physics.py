@@ -4,6 +4,7 @@ World axes: x right, y away from the camera, z up; metres, seconds. One seed is 
 software versions give the same bytes, and a longer clip begins with the shorter one.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,9 +13,8 @@ import numpy as np
 from worldfoundry.core.errors import ConfigError, UnknownNameError
 from worldfoundry.protocols.video import Camera, Frames
 from worldfoundry.simulate.render import camera_matrices, import_mujoco, make_renderer
-from worldfoundry.simulate.scenes import SCENES, TIMESTEP_SECONDS, Scene
+from worldfoundry.simulate.scenes import LEAST_SIZE_PX, SCENES, TIMESTEP_SECONDS, Scene
 
-_LEAST_SIZE_PX = 16
 _WATCHED_SECONDS = 3.7
 _INSIDE = 0.92
 _LEAST_DROP_M = 0.1
@@ -84,7 +84,8 @@ def simulate(
     segmentation = np.empty((num_frames, height, width), np.int16)
     depth = np.empty((num_frames, height, width), np.float32)
     velocities = np.empty((num_frames, n, 6))
-    for t, (data.qpos[:], data.qvel[:]) in enumerate(zip(states.qpos, states.qvel, strict=True)):
+    for t in range(num_frames):
+        data.qpos[:], data.qvel[:] = states.qpos[t], states.qvel[t]
         mujoco.mj_kinematics(model, data)
         picture = camera.render(data)
         pixels[t], segmentation[t], depth[t] = picture.rgb, picture.segmentation, picture.depth
@@ -108,7 +109,7 @@ def simulate(
 
 
 def _draw(scene: str, seed: int, seconds: np.ndarray) -> tuple[Scene, Any, _States]:
-    """The seed's first world in which nothing leaves the picture, its model, and its states at ``seconds``.
+    """The seed's first world in which no body's centre leaves the picture, its model, and its states at ``seconds``.
 
     What is watched does not depend on ``seconds``, so that a longer clip begins with the shorter one.
     """
@@ -141,7 +142,10 @@ def _roll_out(world: Scene, model: Any, seconds: np.ndarray) -> _States:
 
 
 def _is_worth_watching(world: Scene, states: _States) -> bool:
-    """Every centre stays well inside a square picture, and every body ends lower than it began."""
+    """Every body's centre stays well inside a square picture, and every body ends lower than it began.
+
+    Centres alone: of a body near the edge a part may be outside.
+    """
     positions = states.qpos.reshape(len(states.qpos), -1, 7)[..., :3]
     intrinsics, world_from_camera = camera_matrices(world.view, height=2, width=2)
     local = (positions - world_from_camera[:3, 3]) @ world_from_camera[:3, :3]
@@ -152,12 +156,12 @@ def _is_worth_watching(world: Scene, states: _States) -> bool:
 def _check(*, num_frames: int, fps: float, height: int, width: int) -> None:
     if num_frames < 1:
         raise ConfigError(f"num_frames must be at least 1, got {num_frames}; a still image is one frame")
-    if not fps > 0:
-        raise ConfigError(f"fps must be positive, got {fps}; the samples use 10")
+    if not 0 < fps < math.inf:
+        raise ConfigError(f"fps must be positive and finite, got {fps}; the samples use 10")
     for name, value in (("height", height), ("width", width)):
-        if value < _LEAST_SIZE_PX:
+        if value < LEAST_SIZE_PX:
             raise ConfigError(
-                f"{name} must be at least {_LEAST_SIZE_PX} pixels, got {value}; the samples use 64"
+                f"{name} must be at least {LEAST_SIZE_PX} pixels, got {value}; the samples use 64"
             )
 
 

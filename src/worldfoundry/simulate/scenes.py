@@ -13,6 +13,8 @@ from typing import Literal
 import numpy as np
 
 TIMESTEP_SECONDS = 0.0025
+LEAST_SIZE_PX = 16
+"""Smallest height and width of a simulated picture."""
 
 Colour = tuple[float, float, float]
 

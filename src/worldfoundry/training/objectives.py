@@ -14,6 +14,7 @@ from worldfoundry.data.clip_set import ClipSet, open_clip_sets
 from worldfoundry.models.pretrained.config import ReleaseConfig
 from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
+from worldfoundry.protocols.video import from_uint8, to_uint8
 from worldfoundry.training.config import TokenizerObjective, TrainConfig
 
 Loss = tuple[Tensor, dict[str, Tensor]]
@@ -60,8 +61,8 @@ def _integer(below: int, generator: torch.Generator) -> int:
 
 
 def to_unit(pixels: np.ndarray) -> Float[Tensor, "b 3 t h w"]:
-    """uint8 [b, t, h, w, 3] to float in [-1, 1], ``x / 127.5 - 1``."""
-    return torch.from_numpy(np.array(pixels)).permute(0, 4, 1, 2, 3).float() / 127.5 - 1
+    """uint8 [b, t, h, w, 3] to float in [-1, 1]."""
+    return from_uint8(torch.from_numpy(np.array(pixels)).permute(0, 4, 1, 2, 3))
 
 
 def picture_rows(rows: list[Float[Tensor, "3 t h w"]], *, num_frames: int = 8) -> np.ndarray:
@@ -71,7 +72,7 @@ def picture_rows(rows: list[Float[Tensor, "3 t h w"]], *, num_frames: int = 8) -
         keep = np.linspace(0, clip.shape[1] - 1, min(num_frames, clip.shape[1])).round().astype(int)
         strips.append(torch.cat([clip[:, k] for k in keep], dim=-1))
     grid = torch.cat(strips, dim=-2).float().cpu()
-    return ((grid.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8).permute(1, 2, 0).numpy()
+    return to_uint8(grid).permute(1, 2, 0).numpy()
 
 
 class TokenizerTask:

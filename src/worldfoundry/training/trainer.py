@@ -72,11 +72,11 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     """
     device = resolve_device(config.device)
     torch.use_deterministic_algorithms(device.type == "cpu")
-    run = _find_run(config, runs_root)
     task = build_task(config, device)
     if config.init_from:
         folder, _ = read_release(config.init_from)
         load_weights(task.network, folder / "model.safetensors")
+    run = _find_run(config, runs_root)  # last: data that cannot be used leaves no empty run
     average = copy.deepcopy(task.network).requires_grad_(False).eval()
     state = _State(config=config, run=run, task=task, average=average)
     state.restore()
@@ -88,11 +88,19 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
 
 
 def _find_run(config: TrainConfig, root: Path) -> Path:
-    found = find_resumable(root, config.recipe, digest(config))
+    found = find_resumable(root, config.recipe, digest(config), digest_of=_digest_as_read_now)
     if found is None:
         found = new_run_folder(root, config.recipe)
         save_config(config, found / "config.json")
     return found
+
+
+def _digest_as_read_now(stored: Any) -> str | None:
+    """Digest with the settings that the stored configuration lacks at their defaults; None if it can no longer be read."""
+    try:
+        return digest(from_json(TrainConfig, stored))
+    except ConfigError:
+        return None
 
 
 class _State:
@@ -205,7 +213,7 @@ class _State:
         self.step = state["step"]
 
     def _machine(self) -> dict[str, Any]:
-        """What changes the order of sums, and with it the last bits of a run."""
+        """Part of what changes the order of sums, and with it the last bits of a run; the models of CPU and GPU do too."""
         return {"device": self.device.type, "threads": torch.get_num_threads()}
 
 

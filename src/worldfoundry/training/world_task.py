@@ -75,9 +75,9 @@ class WorldTask:
     def picture(self, network: nn.Module) -> np.ndarray:
         """Truth above a rollout from two context latents, three clips."""
         assert isinstance(network, DiffusionWorldNetwork)
-        generator = torch.Generator().manual_seed(1)
-        truth = self._batch(3, generator)
-        new = network.continue_window(truth[:, :, :2], num_latents=truth.shape[2] - 2, generator=generator)
+        truth = self._batch(3, torch.Generator().manual_seed(1))
+        noise = [torch.Generator().manual_seed(n) for n in range(len(truth))]
+        new = network.continue_window(truth[:, :, :2], num_latents=truth.shape[2] - 2, generators=noise)
         predicted = torch.cat([truth[:, :, :2], new], dim=2)
         x, y = self.tokenizer.decode(truth), self.tokenizer.decode(predicted)
         return picture_rows([clip for pair in zip(x, y, strict=True) for clip in pair], num_frames=12)

@@ -97,8 +97,21 @@ def test_a_clip_has_the_same_future_alone_and_in_a_batch(world):
     alone = [rollout(world, c, num_frames=27, seeds=[s]).pixels for c, s in zip(clips, seeds, strict=True)]
     batch = Clip(pixels=torch.cat([c.pixels for c in clips]), fps=10.0)
     torch.testing.assert_close(rollout(world, batch, num_frames=27, seeds=seeds).pixels, torch.cat(alone))
-    with pytest.raises(ConfigError, match="one for each of the 3 clips, got 1"):
+    with pytest.raises(ConfigError, match=r"^seeds must be one for each of the 3 clips, got 1"):
         rollout(world, batch, num_frames=27, seeds=[5])
+    with pytest.raises(ConfigError, match=r"^generators must be one for each of the 3 clips, got 1"):
+        start(world, batch)
+
+
+def test_a_carry_needs_a_generator_state_for_each_clip(world):
+    batch = Clip(pixels=torch.cat([context(seed=n).pixels for n in range(3)]), fps=10.0)
+    generators = [torch.Generator().manual_seed(n) for n in range(3)]
+    carry = world.start(batch, Conditioning(), generators=generators)
+    with pytest.raises(ConfigError, match=r"^generators must be one for each of the 3 clips, got 1"):
+        world.network.continue_window(carry.latents, num_latents=1, generators=generators[:1])
+    object.__setattr__(carry, "rng_state", carry.rng_state[:1])  # only tests check the shapes of a new carry
+    with pytest.raises(ConfigError, match=r"^carry\.rng_state must be one for each of the 3 clips, got 1"):
+        world.step(carry)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from worldfoundry.core.errors import ConfigError, MissingDependencyError, UnknownNameError
-from worldfoundry.simulate import render
+from worldfoundry.simulate import physics, render
 from worldfoundry.simulate.physics import SimulatedClip, simulate
 from worldfoundry.simulate.scenes import SCENES, TIMESTEP_SECONDS
 
@@ -101,6 +101,21 @@ def test_body_centres_project_into_their_masks(scene):
     assert hits >= 0.97 * looked
 
 
+@pytest.mark.parametrize(
+    ("scene", "seeds"), [("free-fall", range(20)), ("tilted-plane", range(20)), ("dominoes", range(5, 10))]
+)
+def test_every_centre_stays_well_inside_the_picture_and_every_body_ends_lower(scene, seeds):
+    seconds = np.linspace(0, 3.7, 38)
+    for seed in seeds:
+        world, _, states = physics._draw(scene, seed, seconds)
+        positions = states.qpos.reshape(len(seconds), -1, 7)[..., :3]
+        intrinsics, pose = render.camera_matrices(world.view, height=200, width=200)
+        pixel = (positions - pose[:3, 3]) @ pose[:3, :3] @ intrinsics.T
+        assert (pixel[..., 2] > 0).all(), seed
+        assert (np.abs(pixel[..., :2] / pixel[..., 2:] - 100) < 92).all(), seed
+        assert (positions[0, :, 2] - positions[-1, :, 2] > 0.1).all(), seed
+
+
 @pytest.mark.parametrize("scene", SCENES)
 def test_depth_and_camera_put_every_pixel_on_its_surface(scene):
     clip = clip_of(scene)
@@ -190,8 +205,9 @@ def test_camera_and_segmentation_do_not_depend_on_the_size_asked_for():
     ("setting", "message"),
     [
         ({"num_frames": 0}, "num_frames must be at least 1, got 0; "),
-        ({"fps": 0.0}, "fps must be positive, got 0.0; "),
+        ({"fps": 0.0}, "fps must be positive and finite, got 0.0; "),
         ({"fps": float("nan")}, "fps must be positive"),
+        ({"fps": float("inf")}, "fps must be positive and finite"),
         ({"height": 15}, "height must be at least 16 pixels, got 15; "),
         ({"width": 8}, "width must be at least 16 pixels, got 8; "),
     ],

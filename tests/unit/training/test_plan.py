@@ -52,7 +52,9 @@ def test_the_memory_covers_what_autograd_keeps_and_is_not_far_above(config):
     command = [sys.executable, "-m", "worldfoundry", "train", config.recipe, *sizes, "--dry-run", "--json"]
     planned = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     kept = saved_bytes(replace(config, batch_size=4))
-    assert kept <= planned["activation_bytes"] < 6 * kept
+    # 2.9 to 3.1 times on a CPU: gradients, buffers of convolutions and the kernels that a first step loads come on top.
+    least = 2 if planned["device"] == "cpu" else 1
+    assert least * kept <= planned["activation_bytes"] < 4 * kept
 
 
 def test_the_state_is_that_of_a_real_step(config):

@@ -131,6 +131,30 @@ def test_a_run_does_not_go_on_with_other_clips(tokenizer_config, tmp_path):
         train(tokenizer_config, runs_root=tmp_path / "runs")
 
 
+def test_a_run_stored_before_its_configuration_gained_fields_goes_on(tokenizer_config, tmp_path, capsys):
+    """As 0.1.0 stored it: without images and codes, and without the machine."""
+    run = train(tokenizer_config, runs_root=tmp_path / "runs", stop_after=2)
+    path, new = run / "config.json", ("dimensions", "norm_groups", "fsq_levels", "attention_levels")
+    stored = json.loads(path.read_text())
+    for name in (*new, "is_variational", "patch_method"):
+        del stored["objective"]["model"][name]
+    path.write_text(json.dumps(stored))
+    checkpoint = run / "checkpoints/step-00000002/train_state.pt"
+    full = torch.load(checkpoint, weights_only=True)
+    del full["machine"]
+    torch.save({**full, "config": stored}, checkpoint)
+    assert train(tokenizer_config, runs_root=tmp_path / "runs") == run
+    assert [row["step"] for row in logged(run)] == [1, 2, 3, 4]
+    assert "made on an unknown machine" in capsys.readouterr().err
+
+
+def test_a_run_whose_configuration_can_no_longer_be_read_is_passed_over(tokenizer_config, tmp_path):
+    runs = [train(replace(tokenizer_config, seed=n), runs_root=tmp_path, stop_after=1) for n in (0, 1)]
+    stored = json.loads((runs[1] / "config.json").read_text())
+    (runs[1] / "config.json").write_text(json.dumps(stored | {"dropped": 1}))
+    assert train(tokenizer_config, runs_root=tmp_path, stop_after=1) == runs[0]
+
+
 @pytest.mark.parametrize("changed", ["threads", "device"])
 def test_a_run_that_goes_on_on_another_machine_says_so_on_one_line(
     changed, tokenizer_config, tmp_path, capsys, monkeypatch

@@ -74,17 +74,18 @@ class DiffusionWorldNetwork(nn.Module):
         context: Float[Tensor, "b c k h w"],
         *,
         num_latents: int,
-        generator: torch.Generator | Sequence[torch.Generator],
+        generators: Sequence[torch.Generator],
     ) -> Float[Tensor, "b c t h w"]:
         """Sample the ``num_latents`` latents that follow ``context``; tokenizer scale in and out.
 
-        With a generator for each clip, the noise of a clip does not depend on the batch it is in.
+        Each clip has its own generator, so that its noise does not depend on the batch it is in.
         """
+        _check_count("generators", len(generators), num_clips=len(context))
         config, edm = self.config, self.config.edm
         given = self.normalise(context.float())
         b, c, k, h, w = given.shape
         total = k + num_latents
-        noise, context_noise = (_normal((b, c, total, h, w), generator).to(given.device) for _ in range(2))
+        noise, context_noise = (_normal((c, total, h, w), generators).to(given.device) for _ in range(2))
         padded = torch.cat([given, given.new_zeros(b, c, num_latents, h, w)], dim=2)
         indicator = given_indicator(torch.full((1,), k, device=given.device), total)
         frames = GivenFrames(
@@ -106,10 +107,13 @@ class DiffusionWorldNetwork(nn.Module):
         return self.denormalise(x[:, :, k:].float())
 
 
-def _normal(shape: tuple[int, ...], generator: torch.Generator | Sequence[torch.Generator]) -> Tensor:
-    if isinstance(generator, torch.Generator):
-        return torch.randn(shape, generator=generator)
-    return torch.stack([torch.randn(shape[1:], generator=g) for g in generator])
+def _normal(shape: tuple[int, ...], generators: Sequence[torch.Generator]) -> Tensor:
+    return torch.stack([torch.randn(shape, generator=g) for g in generators])
+
+
+def _check_count(name: str, count: int, *, num_clips: int) -> None:
+    if count != num_clips:
+        raise ConfigError(f"{name} must be one for each of the {num_clips} clips, got {count}; give as many")
 
 
 class DiffusionWorld:
@@ -141,11 +145,7 @@ class DiffusionWorld:
     ) -> Carry:
         """Encode the context; refuses conditioning, a rate, a size or a length that the model was not trained for."""
         spec = self.spec
-        if len(generators) != len(context.pixels):
-            raise ConfigError(
-                f"generators must be one for each of the {len(context.pixels)} clips, got {len(generators)}; seed as many "
-                "as there are clips"
-            )
+        _check_count("generators", len(generators), num_clips=len(context.pixels))
         if conditioning.given():
             raise ConfigError(
                 f"this world model takes no {', '.join(conditioning.given())}; leave it out or choose a model that does"
@@ -177,10 +177,13 @@ class DiffusionWorld:
     @torch.no_grad()
     def step(self, carry: Carry) -> tuple[Clip, Carry]:
         """Fill one window: ``window_latents`` minus the context, decoded; ``carry`` is left as it was."""
+        _check_count("carry.rng_state", len(carry.rng_state), num_clips=len(carry.latents))
         # PyTorch 2.13 crashes on a state that is a view into a larger tensor.
         generators = [torch.Generator().set_state(state.clone()) for state in carry.rng_state]
         new = self.network.continue_window(
-            carry.latents, num_latents=self.spec.window_latents - carry.latents.shape[2], generator=generators
+            carry.latents,
+            num_latents=self.spec.window_latents - carry.latents.shape[2],
+            generators=generators,
         )
         whole = torch.cat([carry.history, carry.latents, new], dim=2)
         keep = self.spec.max_context_latents

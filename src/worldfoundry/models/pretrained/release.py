@@ -1,12 +1,12 @@
 """Weights to and from a release folder: ``model.safetensors`` and ``config.json``, always strict."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from worldfoundry.core.config import save_config
@@ -43,19 +43,30 @@ def load_weights(model: nn.Module, path: Path) -> None:
 
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
+    return dict(_weights(path))
+
+
+def _weights(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of a file in name order, floating-point ones as float32; one is read at a time."""
     try:
-        state = load_file(path)
+        with safe_open(path, framework="pt") as file:
+            for name in sorted(file.keys()):
+                value = file.get_tensor(name)
+                yield name, value.float() if value.is_floating_point() else value
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} must be a whole safetensors file, got {error}; fetch or convert the release again, or remove the checkpoint"
         ) from error
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def tensors_digest(state: Mapping[str, Tensor]) -> str:
     """Sixteen hex digits (SHA-256) that name weights: names, dtypes, shapes and bytes of the tensors, in name order."""
+    return _digest((name, state[name]) for name in sorted(state))
+
+
+def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     sha = hashlib.sha256()
-    for name, value in sorted(state.items()):
+    for name, value in tensors:
         sha.update(f"{name} {value.dtype} {list(value.shape)}\n".encode())
         sha.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()[:16]
@@ -65,9 +76,9 @@ def weights_digest(name: str) -> str:
     """``tensors_digest`` of a release as ``load_weights`` loads it.
 
     Float32 weights and their bfloat16 conversion are different models with different digests; a file that stores the same
-    values in another precision has the same digest.
+    values in another precision has the same digest. Memory holds one tensor at a time.
     """
-    return tensors_digest(_read_weights(find_release(name) / "model.safetensors"))
+    return _digest(_weights(find_release(name) / "model.safetensors"))
 
 
 def load_tokenizer(name: str) -> WaveletTokenizer:

@@ -83,11 +83,23 @@ class TokenizerConfig:
                     f"tokenizer.{name} must be at least patch_size {self.patch_size}, got {getattr(self, name)}; "
                     "lower patch_size or raise the stride"
                 )
-        stages = max(self.num_spatial_stages, self.num_temporal_stages)
-        if stages > len(self.channel_multipliers) - (not is_image):
+        self._check_resampling(
+            "channel_multipliers", [self.encoder_resampling(i) for i in range(len(self.channel_multipliers))]
+        )
+        self._check_resampling(
+            "decoder_channel_multipliers",
+            [self.decoder_resampling(i) for i in range(len(self.decoder_channel_multipliers))],
+        )
+
+    def _check_resampling(self, name: str, levels: list[tuple[bool, bool]]) -> None:
+        """Refuse levels that resample more or less often than the strides ask: clips would change their size."""
+        space, time = (sum(level[axis] for level in levels) for axis in (0, 1))
+        if not levels or (space, time) != (self.num_spatial_stages, self.num_temporal_stages):
             raise ConfigError(
-                f"tokenizer strides t{self.temporal_stride} s{self.spatial_stride} at patch_size {self.patch_size} need "
-                f"{stages + (not is_image)} levels, got channel_multipliers {self.channel_multipliers}; add a level"
+                f"tokenizer.{name} must have levels for {self.num_spatial_stages} resamplings of space and "
+                f"{self.num_temporal_stages} of time (strides t{self.temporal_stride} s{self.spatial_stride} at patch_size "
+                f"{self.patch_size}), got {getattr(self, name)} with {space} and {time}; add a level, or raise spatial_stride "
+                "to temporal_stride"
             )
 
     def _check_levels(self) -> None:

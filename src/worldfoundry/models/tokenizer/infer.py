@@ -4,6 +4,7 @@ from worldfoundry.core.errors import CheckpointError
 from worldfoundry.models.tokenizer.config import TokenizerConfig
 from worldfoundry.models.tokenizer.official import StateDict, count_levels
 from worldfoundry.models.tokenizer.released import FSQ_LEVELS
+from worldfoundry.models.tokenizer.wavelet import PatchMethod
 
 
 def infer_config(
@@ -12,14 +13,16 @@ def infer_config(
     norm_groups: int | None = None,
     fsq_levels: tuple[int, ...] | None = None,
     strides: tuple[int, int] | None = None,
+    patch_method: PatchMethod = "haar",
 ) -> TokenizerConfig:
     """Read everything off the names and shapes of an official state dict, buffers included or not.
 
-    Weights cannot tell three things, which the arguments say instead:
+    Weights cannot tell four things, which the arguments say instead:
 
     ``norm_groups``  of an image tokenizer; without it 32, which is wrong for Cosmos-Tokenize1-DI16x16-360p alone
     ``fsq_levels``   where the quantiser's buffers are absent; without it those of all releases if a latent has six channels
     ``strides``      (time, space) of a file with convolutions that never run; without it such a file is a ``CheckpointError``
+    ``patch_method`` wavelet or plain patches; without it the wavelet, which every release has
     """
     reader = _Reader(state_dict)
     latent_channels, z_channels = reader.shape("post_quant_conv")[1::-1]
@@ -44,6 +47,7 @@ def infer_config(
         fsq_levels=fsq_levels,
         attention_levels=tuple(i for i in range(down) if reader.has(f"encoder.down.{i}.attn.")),
         is_variational=reader.shape("encoder.conv_out")[0] == 2 * z_channels,
+        patch_method=patch_method,
     )
 
 
@@ -74,7 +78,7 @@ class _Reader:
         space, time = (sum(self.has(level + conv) for level in levels) for conv in ("conv1.", "conv2."))
         if space == time == num_levels - 1 and space > 1:
             raise CheckpointError(
-                "state dict has every resampling convolution, as the first releases have with some that never run; "
+                "state dict has every resampling convolution, as old exports may have with some that never run; "
                 "give strides=(time, space)"
             )
         return patch_size * 2**time, patch_size * 2**space

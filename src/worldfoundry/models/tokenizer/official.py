@@ -26,8 +26,6 @@ _BUFFER = re.compile(
     r"|(inv_quant\.)?quantizer\.(_levels|_basis|implicit_codebook)"
 )
 """Constants that TorchScript exports store beside the weights; they follow from the configuration."""
-_DEAD = re.compile(r"\.(downsample|upsample)\.conv[123]\.")
-"""Resampler convolutions; the first releases also store those of branches that never run."""
 
 
 def drop_buffers(state_dict: StateDict) -> dict[str, Tensor]:
@@ -179,12 +177,9 @@ def config_from_golden(fields: Mapping[str, Any], state_dict: StateDict) -> Toke
 
 def load_official(model: nn.Module, state_dict: StateDict) -> None:
     """Load a state dict in the official layout, strictly, but for constants of exports and dead convolutions."""
-    expected = model.state_dict()
-    weights = {
-        key: value
-        for key, value in drop_buffers(state_dict).items()
-        if key in expected or not _DEAD.search(key)
-    }
+    expected, weights = model.state_dict(), drop_buffers(state_dict)
+    dead = _dead_convolutions(weights)
+    weights = {k: v for k, v in weights.items() if k in expected or _layer(k) not in dead}
     missing, extra = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     shapes = sorted(k for k in expected.keys() & weights.keys() if expected[k].shape != weights[k].shape)
     if missing or extra or shapes:
@@ -193,3 +188,21 @@ def load_official(model: nn.Module, state_dict: StateDict) -> None:
             f"({len(missing)}, {len(extra)} and {len(shapes)} in all); use the configuration it was made with"
         )
     model.load_state_dict(weights)
+
+
+def _dead_convolutions(weights: StateDict) -> set[str]:
+    """The resampler convolutions of an old export; of any other file none.
+
+    Old exports may store all three convolutions of every resampler, those of branches that never run too. In other files
+    each of them runs, and one that the model lacks says that the file is of another model.
+    """
+    down, up = (count_levels(weights, prefix) for prefix in ("encoder.down.", "decoder.up."))
+    resamplers = [f"encoder.down.{i}.downsample" for i in range(down - 1)]
+    resamplers += [f"decoder.up.{i}.upsample" for i in range(1, up)]
+    every = {f"{resampler}.conv{n}" for resampler in resamplers for n in (1, 2, 3)}
+    return every if every <= {_layer(key) for key in weights} else set()
+
+
+def _layer(key: str) -> str:
+    """The name of a video convolution without those of its weights."""
+    return key.rpartition(".conv3d.")[0]

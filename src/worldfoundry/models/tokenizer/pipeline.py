@@ -14,6 +14,7 @@ from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
+from worldfoundry.protocols.video import to_uint8
 
 SPATIAL_MULTIPLE = 16
 """Heights and widths are padded to a multiple of this, whatever the tokenizer's stride."""
@@ -47,13 +48,13 @@ def pad(frames: UInt8[Tensor, "b *thw 3"]) -> Padded:
 def pixels_from_uint8(
     frames: UInt8[Tensor, "b *thw 3"], dtype: torch.dtype = torch.float32
 ) -> Float[Tensor, "b 3 *thw"]:
-    """``2 x / 255 - 1``, computed in float64."""
+    """``2 x / 255 - 1``, computed in float64 as published: ``from_uint8`` gives other last bits, and parity is exact."""
     return (2 * (frames.double() / 255) - 1).to(dtype).movedim(-1, 1)
 
 
 def uint8_from_pixels(pixels: Float[Tensor, "b 3 *thw"]) -> UInt8[Tensor, "b *thw 3"]:
-    """Clamped to [-1, 1] and rounded."""
-    return (((pixels.float() + 1) / 2).clamp(0, 1) * 255 + 0.5).to(torch.uint8).movedim(1, -1)
+    """``to_uint8`` in float32, channels last."""
+    return to_uint8(pixels.float()).movedim(1, -1)
 
 
 @torch.no_grad()

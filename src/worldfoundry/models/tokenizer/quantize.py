@@ -62,17 +62,22 @@ class FSQ:
         self, indices: Int[Tensor, "b ..."], dtype: torch.dtype = torch.float32
     ) -> Float[Tensor, "b d *axes"]:
         """Inverse of ``indices``; one outside the codebook is a ``DataError``."""
-        if not indices.is_meta and indices.numel():
-            low, high = int(indices.min()), int(indices.max())
-            if low < 0 or high >= self.codebook_size:
-                raise DataError(
-                    f"indices must be in [0, {self.codebook_size}), got {low} to {high}; take those of this tokenizer"
-                )
+        _check_range(indices, self.codebook_size)
         channels, rest = [], indices
         for n in self.levels:
             channels.append((rest % n - n // 2) / (n // 2))
             rest = rest // n
         return torch.stack(channels, dim=1).to(dtype)
+
+
+def _check_range(indices: Tensor, codebook_size: int) -> None:
+    if indices.is_meta or not indices.numel():
+        return
+    low, high = int(indices.min()), int(indices.max())
+    if low < 0 or high >= codebook_size:
+        raise DataError(
+            f"indices must be in [0, {codebook_size}), got {low} to {high}; take those of this codebook's tokenizer"
+        )
 
 
 def num_bits(codebook_size: int) -> int:
@@ -86,11 +91,8 @@ def num_bits(codebook_size: int) -> int:
 
 def pack_indices(indices: Int[Tensor, "*axes"], codebook_size: int) -> UInt8[Tensor, " bytes"]:
     """Indices at ``num_bits`` each, the lowest bit first; the last byte is filled with zeros."""
+    _check_range(indices, codebook_size)
     flat = indices.detach().cpu().numpy().reshape(-1).astype(np.int64)
-    if flat.size and (flat.min() < 0 or flat.max() >= codebook_size):
-        raise DataError(
-            f"indices must be in [0, {codebook_size}), got {flat.min()} to {flat.max()}; name the codebook they are of"
-        )
     bits = (flat[:, None] >> np.arange(num_bits(codebook_size))) & 1
     return torch.from_numpy(np.packbits(bits.astype(np.uint8), bitorder="little"))
 
@@ -121,16 +123,21 @@ class CodebookUsage(NamedTuple):
 
 
 def count_codes(indices: Int[Tensor, "*axes"], codebook_size: int) -> Int[Tensor, " k"]:
-    """How often each code occurs; counts of several batches add up."""
+    """How often each code occurs; counts of several batches add up. An index outside the codebook is a ``DataError``."""
+    _check_range(indices, codebook_size)
     return torch.bincount(indices.reshape(-1).long(), minlength=codebook_size)
 
 
 def codebook_usage(counts: Int[Tensor, " k"]) -> CodebookUsage:
-    """Statistics of the counts of one batch or many.
+    """Statistics of the counts of one batch or many; counts of nothing are a ``DataError``.
 
     >>> codebook_usage(torch.tensor([5, 5, 0, 0])).used_share
     0.5
     """
+    if not counts.any():
+        raise DataError(
+            f"counts must be of one index or more, got {counts.numel()} zeros; count the codes of a clip first"
+        )
     p = counts.double() / counts.sum()
     perplexity = float(torch.exp(-(p * torch.log(p + _EPSILON)).sum()))
     return CodebookUsage(perplexity=perplexity, used_share=float((counts > 0).double().mean()))

@@ -1,5 +1,8 @@
+import weakref
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from worldfoundry.core.errors import CheckpointError
@@ -52,6 +55,21 @@ def test_the_digest_names_the_values_and_not_the_file(release, tmp_path):
     convert_release(str(tmp_path / "half"), tmp_path / "again", dtype=torch.float32)
     exact, half, again = (weights_digest(str(p)) for p in (release, tmp_path / "half", tmp_path / "again"))
     assert half == again != exact  # a third is another number in bfloat16
+
+
+def test_the_digest_of_a_file_holds_one_tensor_at_a_time(tmp_path, monkeypatch):
+    save_file({str(n): torch.full((100,), n).bfloat16() for n in range(8)}, tmp_path / "model.safetensors")
+    alive, most, float_of = weakref.WeakSet(), 0, torch.Tensor.float
+
+    def counted(tensor):
+        nonlocal most
+        alive.add(found := float_of(tensor))
+        most = max(most, len(alive))
+        return found
+
+    monkeypatch.setattr(torch.Tensor, "float", counted)
+    weights_digest(str(tmp_path))
+    assert 1 <= most <= 2  # the one before is let go when the next has come
 
 
 def test_the_digest_changes_with_every_part_of_a_tensor():

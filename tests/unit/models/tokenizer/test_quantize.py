@@ -72,6 +72,14 @@ def test_an_index_outside_the_codebook_is_refused():
         FSQ((4, 3)).codes(torch.tensor([[12]]))
     with pytest.raises(DataError, match=r"\[0, 12\)"):
         pack_indices(torch.tensor([-1]), 12)
+    for outside in (4, -1):
+        with pytest.raises(DataError, match=rf"\[0, 4\), got {outside} to {outside}"):
+            count_codes(torch.tensor([outside]), 4)
+
+
+def test_the_usage_of_nothing_is_refused():
+    with pytest.raises(DataError, match="got 4 zeros"):
+        codebook_usage(count_codes(torch.tensor([], dtype=torch.int32), 4))
 
 
 def test_usage_is_one_code_or_all_of_them_and_batches_add_up():

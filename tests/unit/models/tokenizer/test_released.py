@@ -1,3 +1,4 @@
+import itertools
 import json
 from dataclasses import replace
 
@@ -75,19 +76,45 @@ def test_a_configuration_stored_before_images_and_codes_still_loads():
     assert from_json(TokenizerConfig, stored) == TokenizerConfig()
 
 
+def every_resampler_convolution(config):
+    """The resamplers of an old export, those that never run too."""
+    levels = [f"encoder.down.{i}.downsample" for i in range(len(config.channel_multipliers) - 1)]
+    levels += [f"decoder.up.{i}.upsample" for i in range(1, len(config.decoder_channel_multipliers))]
+    return {f"{level}.conv{n}.conv3d.weight": torch.ones(3) for level in levels for n in (1, 2, 3)}
+
+
 def test_convolutions_that_never_run_are_left_out_but_hide_the_strides():
     config = small("Cosmos-0.1-Tokenizer-CV4x8x8")
     model = WaveletTokenizer(config)
-    dead = {
-        f"encoder.down.{level}.downsample.conv{i}.conv3d.weight": torch.ones(3)
-        for level in (0, 1)
-        for i in (1, 2, 3)
-    }
-    state = dead | model.state_dict()
+    state = every_resampler_convolution(config) | model.state_dict()
     load_official(model, state)
     with pytest.raises(CheckpointError, match="strides"):
         infer_config(state)
     assert infer_config(state, strides=(4, 8)) == config
+
+
+def test_a_convolution_that_the_model_lacks_is_refused_unless_all_resamplers_have_all_three():
+    model = WaveletTokenizer(small("Cosmos-0.1-Tokenizer-CV4x8x8"))
+    every = every_resampler_convolution(model.config)
+    dead = sorted(every.keys() - model.state_dict().keys())
+    assert dead
+    for absent in dead:
+        state = {k: v for k, v in every.items() if k != absent} | model.state_dict()
+        with pytest.raises(CheckpointError, match=r"unexpected \['(en|de)coder"):
+            load_official(model, state)
+
+
+def test_no_release_loads_into_another_kind():
+    models = {}
+    for name in RELEASED:
+        with torch.device("meta"):
+            model = WaveletTokenizer(replace(get_released(name), channels=32, num_res_blocks=1))
+        layout = tuple((k, tuple(v.shape)) for k, v in sorted(model.state_dict().items()))
+        models.setdefault(layout, model)
+    assert len(models) > 10
+    for (layout, _), (_, model) in itertools.permutations(models.items(), 2):
+        with pytest.raises(CheckpointError, match="does not fit"):
+            load_official(model, on_meta(dict(layout)))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +124,13 @@ def test_an_unknown_name_is_refused(extra):
     model = WaveletTokenizer(small("Cosmos-0.1-Tokenizer-DV4x8x8"))
     with pytest.raises(CheckpointError, match="unexpected"):
         load_official(model, {**model.state_dict(), extra: torch.ones(1)})
+
+
+def test_plain_patches_are_told_and_not_read():
+    config = replace(small("Cosmos-0.1-Tokenizer-CV8x8x8"), patch_method="rearrange")
+    with torch.device("meta"):
+        state = WaveletTokenizer(config).state_dict()
+    assert infer_config(state, patch_method="rearrange") == config
 
 
 def test_another_shape_is_refused_by_name():

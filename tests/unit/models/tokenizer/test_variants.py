@@ -61,6 +61,28 @@ def test_a_clip_in_pieces_gives_what_it_gives_at_once(name, pieces, attended_lat
     close(torch.cat([stream.decode(piece) for piece in codes.split(latents, dim=axis)], dim=2), pixels)
 
 
+@pytest.mark.parametrize("name", ["CV8x8x8", "DV8x16x16", "CV4x8x8 p2"])
+def test_a_piece_that_does_not_continue_its_clip_says_what_differs(name):
+    model = make(VIDEO[name])
+    stream, stride = model.stream(), model.spec.temporal_stride
+    codes = stream.encode(noise(2, 3, 1, 32, 32))
+    assert stream.decode(codes).shape == (2, 3, 1, 32, 32)
+    for shape, says in [
+        ((2, 3, stride, 16, 32), "pixels .* must have height 32, got 16; start another stream"),
+        ((2, 3, stride, 32, 48), "must have width 32, got 48; "),
+        ((1, 3, stride, 64, 32), "must have batch 2, got 1 and height 32, got 64; "),
+        ((2, 3, 0, 32, 32), "pixels of a stream must be a frame or more, got 0"),
+    ]:
+        with pytest.raises(DataError, match=says):
+            stream.encode(noise(*shape))
+    smaller, none = codes[..., :1], codes[..., :0, :, :]
+    with pytest.raises(DataError, match=f"latents .* must have width {codes.shape[-1]}, got 1; "):
+        stream.decode(smaller)
+    with pytest.raises(DataError, match="latents of a stream must be a frame or more, got 0"):
+        stream.decode(none)
+    assert stream.decode(stream.encode(noise(2, 3, stride, 32, 32))).shape == (2, 3, stride, 32, 32)
+
+
 def test_a_stream_that_forgets_keeps_as_much_after_any_length():
     model = make(VIDEO["DV4x8x8"])
     stream, sizes = model.stream(attended_latents=2), []
