@@ -74,9 +74,13 @@ def test_simulate_train_and_predict(tmp_path, capsys, clips):
     still = ["generate", "--model", world, "--image", tmp_path / "still.png", "--out", tmp_path / "still.mp4"]
     assert "--fit crop" in run(capsys, *still, code=1).err
     run(capsys, *still, "--fit", "crop", "--num-frames", 4)
+    assert "--out must not exist yet" in run(capsys, *predict, "--out", out, code=2).err
     for mode in ([], ["--dry-run"]):
-        refused = ["--out", out, *mode]
-        assert "takes no text" in run(capsys, *predict, *refused, "--prompt", "a ball", code=1).err
+        refused = ["--out", out, "--overwrite", *mode]
+        assert (
+            "--prompt needs a model that takes text"
+            in run(capsys, *predict, *refused, "--prompt", "a ball", code=1).err
+        )
         for count in (6, 9):
             said = run(capsys, *predict, *refused, "--context-frames", count, code=1).err
             assert f"--context-frames must be 1 + a multiple of 4 and at most 5, got {count}; use 5" in said
@@ -110,7 +114,7 @@ def test_the_workers_do_not_change_a_simulated_set(tmp_path, capsys, clips):
     ]
     run(capsys, *arguments, "--workers", 2, "--out", tmp_path / "two")
     assert (tmp_path / "two/pixels.npy").read_bytes() == (clips / "pixels.npy").read_bytes()
-    assert "must not exist" in run(capsys, *arguments, "--out", clips, code=1).err
+    assert "must not exist" in run(capsys, *arguments, "--out", clips, code=2).err
 
 
 def test_a_simulated_clip_comes_with_its_ground_truth(tmp_path, capsys):

@@ -1,141 +1,193 @@
-"""``worldfoundry curate``: raw footage to clips, and the report about them."""
+"""``worldfoundry curate``: raw footage to a training set, and everything about a set that is there.
+
+Exit codes of ``run`` and ``retry``, beside those of every command: 0 everything was decided · 3 some sources failed, the
+rest is done · 4 the circuit breaker stopped the run · 143 stopped by SIGTERM after the sources under way were finished.
+"""
 
 import importlib
 import json
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any, Literal
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
-from worldfoundry.core.config import to_json
+from worldfoundry.cli.parse import parse_command
 from worldfoundry.core.errors import ConfigError, require_package
 from worldfoundry.curate.config import CurateConfig
 
-if TYPE_CHECKING:
-    from worldfoundry.curate.pipeline import CurateResult, Progress
-
-_SHOWN = 12
+_Positional = tyro.conf.Positional
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunArgs:
-    """Cut footage into shots, score their motion, write what is kept as uniform clips with an index and a report.
+    """Cut footage into clips, judge them, write what is kept with an index and a report.
 
-    The same command again continues an interrupted run. Example: worldfoundry curate run footage/ --out curated/
+    The same command again continues an interrupted run; with other settings it redoes only what they concern.
+    Example: worldfoundry curate run footage/ --out curated/ --motion.min 0.01
     """
 
-    directory: Annotated[Path, tyro.conf.Positional]
-    """Folder with videos, at any depth."""
-    out: Path
-    """Folder for clips/, index.parquet and report.html; new, or an earlier run with the same settings."""
+    inputs: Annotated[tuple[str, ...], _Positional]
+    """Files, folders, patterns such as 'in/*.mp4', lists (.txt, one a line) or URLs such as s3://bucket/prefix."""
+    out: str
+    """Folder or URL of the set; new, or an earlier run of the same inputs."""
+    executor: Literal["local", "ray"] = "local"
+    """local: processes of this machine. ray: Ray Data, on a Ray of this machine or a cluster."""
+    ray_address: str = ""
+    """ray: address of a cluster, such as auto or ray://head:10001; empty: a Ray of this machine."""
     workers: int = 1
-    """Processes; one a core is right."""
+    """Worker processes; one a core is right. ray: at most."""
+    only: tuple[str, ...] = ()
+    """Names of sources, as in the index; all others are left out."""
     json: bool = False
     """Print the result as JSON."""
     dry_run: bool = False
-    """List the videos and the settings and stop."""
-    config: tyro.conf.OmitArgPrefixes[CurateConfig] = field(default_factory=CurateConfig)
+    """List the sources and the settings and stop."""
+    config: Annotated[CurateConfig, tyro.conf.arg(name="")] = field(default_factory=CurateConfig)
     """Settings."""
 
     def __post_init__(self):
-        if self.workers < 1:
+        if self.workers < 0:
             raise ConfigError(f"--workers must be at least 1, got {self.workers}; use the number of cores")
+        if self.ray_address and self.executor != "ray":
+            raise ConfigError(f"--ray-address needs --executor ray, got {self.executor!r}; add it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportArgs:
-    """Write report.html of a curated set again.
+    """Write report.html again, or tell what other thresholds would keep, from stored scores, in seconds.
 
-    Example: worldfoundry curate report curated/
+    Example: worldfoundry curate report curated/ --set motion.min=0.3 quality.min=0.5
     """
 
-    out: Annotated[Path, tyro.conf.Positional]
+    out: Annotated[str, _Positional]
     """A curated set."""
+    set: tuple[str, ...] = ()
+    """Settings to try, as name=value; the set stays as it is."""
+    page: bool = False
+    """With --set: also write what-if.html, the report as it would be."""
     json: bool = False
     """Print the result as JSON."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SelectArgs:
+    """Choose a stricter subset of the kept clips, such as a fine-tuning set, from stored scores; no pixel is touched.
+
+    Example: worldfoundry curate select curated/ --name finetune --set quality.min=0.8 motion.min=0.02
+    """
+
+    out: Annotated[str, _Positional]
+    """A curated set."""
+    set: tuple[str, ...]
+    """Stricter settings, as name=value."""
+    name: str = "finetune"
+    """The subset is written to sets/NAME.parquet, an index like that of the set."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusArgs:
+    """Tell how far a run is, or what a finished set holds.
+
+    Example: worldfoundry curate status curated/
+    """
+
+    out: Annotated[str, _Positional]
+    """A set, finished or not."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryArgs:
+    """Run a set again with its own settings and try quarantined sources once more.
+
+    Example: worldfoundry curate retry curated/ --workers 2
+    """
+
+    out: Annotated[str, _Positional]
+    """A set, finished or not."""
+    workers: int = 1
+    """Worker processes."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcArgs:
+    """Remove files that the set no longer refers to, such as clips that a stricter setting dropped.
+
+    Example: worldfoundry curate gc curated/ --dry-run
+    """
+
+    out: Annotated[str, _Positional]
+    """A finished set."""
+    dry_run: bool = False
+    """Only tell."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchArgs:
+    """Find clips by words about them or by an example video.
+
+    Example: worldfoundry curate search curated/ pan-left
+    """
+
+    out: Annotated[str, _Positional]
+    """A curated set."""
+    query: Annotated[str, _Positional]
+    """Words, or the path of a video."""
+    top: int = 20
+    """Clips shown."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportArgs:
+    """Write the kept clips in a form that other tools read.
+
+    Example: worldfoundry curate export curated/ --format webdataset --to shards/
+    """
+
+    out: Annotated[str, _Positional]
+    """A curated set."""
+    format: Literal["predict2", "webdataset", "cosmos-curate", "parquet"]
+    """predict2: the fine-tuning folder of cosmos-predict. webdataset: tar shards. cosmos-curate: its output tree. parquet:
+    two tables, of what is kept and of the rest."""
+    to: str
+    """Folder or URL to write to."""
+    json: bool = False
+    """Print the result as JSON."""
+
+
+_COMMANDS = {
+    "run": RunArgs,
+    "report": ReportArgs,
+    "select": SelectArgs,
+    "search": SearchArgs,
+    "export": ExportArgs,
+    "status": StatusArgs,
+    "retry": RetryArgs,
+    "gc": GcArgs,
+}
+
+
 def run(args: list[str]) -> int:
-    """Parse, curate, print what came out."""
-    options = tyro.extras.subcommand_cli_from_dict(
-        {"run": RunArgs, "report": ReportArgs},
+    """Parse, do, print what came out."""
+    action, options = parse_command(
+        _COMMANDS,
         prog="worldfoundry curate",
-        description="Turn raw footage into scored, uniform clips with a report.",
+        description="Turn raw footage into a training set, and look into one.",
         args=args,
     )
-    for package in ("cv2", "pyarrow", "scenedetect"):
+    for package in ("cv2", "pyarrow"):
         require_package(package, "curate")
-    if isinstance(options, ReportArgs):
-        path = importlib.import_module("worldfoundry.curate.report").write_report(options.out)
-        _print({"report": str(path)}, f"report {path}", as_json=options.json)
-    elif options.dry_run:
-        _plan(options)
-    else:
-        _curate(options)
-    return 0
-
-
-def _curate(options: RunArgs) -> None:
-    pipeline: Any = importlib.import_module("worldfoundry.curate.pipeline")
-    result = _with_progress(
-        lambda progress: pipeline.run(
-            options.directory, options.out, options.config, num_workers=options.workers, progress=progress
-        )
-    )
-    facts = {
-        "videos": result.num_videos,
-        "kept": result.kept,
-        "rejected": result.rejected,
-        "index": str(result.index_path),
-        "report": str(result.report_path),
-    }
-    reasons = ", ".join(f"{n} {reason}" for reason, n in result.rejected.items())
-    lines = [
-        f"{result.kept} clips kept of {result.num_videos} videos"
-        + (f"; rejected: {reasons}" if reasons else ""),
-        f"index  {result.index_path}",
-        f"report {result.report_path}",
-    ]
-    if result.kept == 0:
-        lines.insert(0, "no clip was kept: see the reasons in the report")
-    _print(facts, "\n".join(lines), as_json=options.json)
-
-
-def _with_progress(work: Callable[["Progress"], "CurateResult"]) -> "CurateResult":
-    columns = (
-        TextColumn("curating"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Bar(*columns, console=Console(file=sys.stderr), transient=not sys.stderr.isatty()) as bar:
-        task = bar.add_task("", total=None)
-
-        def progress(done: int, total: int, name: str) -> None:
-            bar.update(task, completed=done, total=total, description=name)
-
-        return work(progress)
-
-
-def _plan(options: RunArgs) -> None:
-    videos = importlib.import_module("worldfoundry.curate.ingest").find_videos(options.directory)
-    names = [v.relative_to(options.directory).as_posix() for v in videos]
-    settings = to_json(options.config)
-    facts = {"videos": names, "out": str(options.out), "config": settings}
-    shown = [f"  {name}" for name in names[:_SHOWN]]
-    if len(names) > _SHOWN:
-        shown.append(f"  and {len(names) - _SHOWN} more")
-    lines = [f"would curate {len(names)} videos into {options.out}", *shown, "settings"]
-    lines += [f"  {name} = {value}" for name, value in settings.items() if name != "schema"]
-    _print(facts, "\n".join(lines), as_json=options.json)
-
-
-def _print(facts: dict[str, Any], text: str, *, as_json: bool) -> None:
-    sys.stdout.write((json.dumps(facts) if as_json else text) + "\n")
+    work: Any = importlib.import_module("worldfoundry.cli.curate_work")
+    facts, text, code = getattr(work, action)(options)
+    sys.stdout.write((json.dumps(facts, default=str) if options.json else text) + "\n")
+    return code

@@ -3,32 +3,36 @@
 import importlib
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
-from tyro.extras import SubcommandApp
 
-from worldfoundry.core.errors import DataError
+from worldfoundry.cli.output import check_output_folder
+from worldfoundry.cli.parse import parse_command, usage_errors
+from worldfoundry.cli.text import counted
+from worldfoundry.core.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from worldfoundry.data.prepare import PrepareConfig
-
-app = SubcommandApp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectArgs:
     """Say what videos or clip sets are.
 
-    Example: worldfoundry data inspect footage/
+    Example: worldfoundry data inspect samples/
     """
 
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Video files, folders of videos, or clip sets."""
     json: bool = False
     """Print a JSON list."""
+
+    def __post_init__(self):
+        if not self.paths:
+            raise ConfigError("data inspect needs a path, got none; name videos, folders or clip sets")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,22 +54,35 @@ class PrepareArgs:
     """Frames of each clip."""
     crops: int = 1
     """1: the centre square; 3: also both ends of the longer side."""
-    json: bool = field(default=False)
+    json: bool = False
     """Print the result as JSON."""
 
+    def __post_init__(self):
+        check_output_folder(self.out)
 
-@app.command(name="inspect")
-def inspect(args: tyro.conf.OmitArgPrefixes[InspectArgs]) -> None:
-    """Say what videos or clip sets are."""
+
+def inspect(args: InspectArgs) -> int:
+    """Say what videos or clip sets are; 1 if one of them cannot be used, which does not stop the others."""
     rows = [row for path in args.paths for row in _inspect(path)]
     if args.json:
         sys.stdout.write(json.dumps(rows) + "\n")
-        return
     for row in rows:
-        sys.stdout.write("  ".join(f"{key} {value}" for key, value in row.items()) + "\n")
+        if "error" in row:
+            sys.stderr.write(f"error: {row['error']}\n")
+        elif not args.json:
+            sys.stdout.write("  ".join(f"{key} {value}" for key, value in row.items()) + "\n")
+    return int(any("error" in row for row in rows))
 
 
 def _inspect(path: Path) -> list[dict[str, object]]:
+    """A row for the clip set, or one for each video; what cannot be used has a row with its error."""
+    try:
+        return _rows(path)
+    except DataError as error:
+        return [{"path": str(path), "error": str(error)}]
+
+
+def _rows(path: Path) -> list[dict[str, object]]:
     video_io = importlib.import_module("worldfoundry.data.video_io")
     files = importlib.import_module("worldfoundry.data.files")
     if (path / "pixels.npy").exists():
@@ -83,27 +100,33 @@ def _inspect(path: Path) -> list[dict[str, object]]:
         try:
             rows.append({"path": str(file), **asdict(video_io.probe(file))})
         except DataError as error:
-            if not path.is_dir():
-                raise
             rows.append({"path": str(file), "error": str(error)})
     return rows
 
 
-@app.command(name="prepare")
-def prepare_set(args: tyro.conf.OmitArgPrefixes[PrepareArgs]) -> None:
-    """Make a clip set."""
+def prepare(args: PrepareArgs, line: list[str]) -> int:
+    """Make a clip set; ``line`` is the command line, for errors."""
     module = importlib.import_module("worldfoundry.data.prepare")
-    config: PrepareConfig = module.PrepareConfig(
-        size=args.size, fps=args.fps, num_frames=args.num_frames, crops=args.crops
-    )
+    with usage_errors(line):
+        config: PrepareConfig = module.PrepareConfig(
+            size=args.size, fps=args.fps, num_frames=args.num_frames, crops=args.crops
+        )
     made, left_out = module.prepare_videos(args.folder, args.out, config)
     for reason in left_out:
         sys.stderr.write(f"left out: {reason}\n")
     result = {"out": str(args.out), "clips": len(made), "left_out": left_out}
-    sys.stdout.write((json.dumps(result) if args.json else f"{len(made)} clips in {args.out}") + "\n")
+    sys.stdout.write(
+        (json.dumps(result) if args.json else f"{counted(len(made), 'clip')} in {args.out}") + "\n"
+    )
+    return 0
 
 
 def run(args: list[str]) -> int:
     """Parse and run."""
-    app.cli(prog="worldfoundry data", args=args)
-    return 0
+    command, options = parse_command(
+        {"inspect": InspectArgs, "prepare": PrepareArgs},
+        prog="worldfoundry data",
+        description="Look at videos and clip sets, make clip sets for training.",
+        args=args,
+    )
+    return inspect(options) if command == "inspect" else prepare(options, args)

@@ -6,9 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-
-from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.cli.output import check_output_folder
+from worldfoundry.cli.parse import parse
+from worldfoundry.core.errors import ConfigError
 from worldfoundry.evaluate.config import DEFAULT_WORLD
 
 
@@ -40,18 +40,17 @@ class DemoArgs:
                 raise ConfigError(
                     f"--{name.replace('_', '-')} must be at least 1, got {getattr(self, name)}; raise it"
                 )
+        if not self.samples.is_dir():
+            raise ConfigError(
+                f"--samples must be a folder of videos, got {str(self.samples)!r}; run from the repository, or name yours"
+            )
+        if self.out is not None:
+            check_output_folder(self.out)
 
 
 def run(args: list[str]) -> int:
     """Parse, run, print where the report is."""
-    options = tyro.cli(DemoArgs, prog="worldfoundry demo", args=args)
-    if not options.samples.is_dir():
-        raise DataError(
-            f"samples folder {str(options.samples)!r} must exist; run from the repository, or name any folder of videos "
-            "with --samples"
-        )
-    if options.out is not None and options.out.exists():
-        raise DataError(f"{options.out} must not exist yet; name another folder or remove it")
+    options = parse(DemoArgs, prog="worldfoundry demo", args=args)
     summary = importlib.import_module("worldfoundry.cli.demo_work").make(options)
     sys.stdout.write((json.dumps(summary) if options.json else summary["report"]) + "\n")
     return 0

@@ -7,14 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from worldfoundry.cli.demo_report import SCENE_TITLES, clip_title, tell
+from worldfoundry.cli.demo_chapters import SCENE_TITLES, clip_title, is_kept
+from worldfoundry.cli.demo_report import tell
 from worldfoundry.cli.evaluate_work import predictor, progress_bars, score_world, total_frames, world_identity
 from worldfoundry.core.config import save_config
-from worldfoundry.core.errors import DataError
+from worldfoundry.core.errors import DataError, require_package
 from worldfoundry.core.runs import new_run_folder, write_manifest
-from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.index import read_index
+from worldfoundry.curate.local import LocalExecutor
+from worldfoundry.curate.pipeline import Request
 from worldfoundry.curate.pipeline import run as curate
+from worldfoundry.curate.progress import Progress as CurateProgress
+from worldfoundry.curate.store import open_store
+from worldfoundry.data.files import find_videos
 from worldfoundry.data.fit import centre_crop, first_frames
 from worldfoundry.data.video_io import read_video, resample_rate
 from worldfoundry.data.video_write import write_video
@@ -41,6 +46,7 @@ from worldfoundry.protocols.video import Clip
 
 if TYPE_CHECKING:
     from worldfoundry.cli.demo import DemoArgs
+    from worldfoundry.models.diffusion.world import DiffusionWorld
 
 TOKENIZER_PX = 256
 """Side of the squares of the tokenizer chapter; it takes any multiple of its stride, the world does not."""
@@ -85,13 +91,19 @@ class Story:
 
 
 def make(options: "DemoArgs") -> dict[str, Any]:
-    """Run every step, write the report, return a summary."""
+    """Run every step, write the report, return a summary. What cannot work is refused before a folder is made."""
+    watch = _Watch()
+    for package in ("cv2", "pyarrow"):
+        require_package(package, "curate")
+    find_videos(options.samples)
+    world, models = load_world(options.model), world_identity(options.model)
+    watch.lap("load models")
     out = options.out or new_run_folder("runs", "demo")
     out.mkdir(parents=True, exist_ok=True)
     config = RolloutConfig(model=options.model, num_clips=options.num_clips)
     write_manifest(out, seed=config.model_seed, samples=str(options.samples))
     with progress_bars() as progress:
-        story = _live(options, config, out, progress)
+        story = _live(options, config, world, models, out=out, watch=watch, progress=progress)
     began = time.perf_counter()
     text = tell(story, options)
     path = out / "report.html"
@@ -101,8 +113,8 @@ def make(options: "DemoArgs") -> dict[str, Any]:
     return {
         "report": str(path),
         "eval": str(out / "eval.json"),
-        "clips_kept": sum(bool(r["kept"]) for r in story.clips),
-        "clips_rejected": sum(not r["kept"] for r in story.clips),
+        "clips_kept": sum(is_kept(r) for r in story.clips),
+        "clips_rejected": sum(not is_kept(r) for r in story.clips),
         "seconds": {k: round(v, 1) for k, v in story.seconds.items()},
     }
 
@@ -120,13 +132,20 @@ class _Watch:
         self._last = now
 
 
-def _live(options: "DemoArgs", config: RolloutConfig, out: Path, progress: Progress) -> Story:
-    watch = _Watch()
-    world = load_world(options.model)
-    tokenizer, models = world.tokenizer, world_identity(options.model)
-    watch.lap("load models")
+def _live(
+    options: "DemoArgs",
+    config: RolloutConfig,
+    world: "DiffusionWorld",
+    models: dict[str, dict[str, str]],
+    *,
+    out: Path,
+    watch: _Watch,
+    progress: Progress,
+) -> Story:
+    tokenizer = world.tokenizer
     clips = _curate(options, out / "curated", progress)
-    chosen = choose(clips, options.num_real_clips, seconds=total_frames(config, world) / world.spec.fps)
+    seconds = total_frames(config, world) / world.spec.fps
+    chosen = choose(clips, options.num_real_clips, seconds=seconds, fps=world.spec.fps)
     watch.lap("curate")
     round_trips = [_round_trip(r, out / "curated", tokenizer, config, world) for r in chosen]
     watch.lap("tokenizer round trip")
@@ -153,24 +172,29 @@ def _live(options: "DemoArgs", config: RolloutConfig, out: Path, progress: Progr
 
 
 def _curate(options: "DemoArgs", folder: Path, progress: Progress) -> list[dict[str, Any]]:
-    def on_video(done: int, total: int, _name: str) -> None:
-        progress("curate", done, total)
+    def show(now: CurateProgress) -> None:
+        progress(f"curate: {now.stage}", now.done, max(1, now.total))
 
-    curate(options.samples, folder, CurateConfig(), num_workers=options.workers, progress=on_video)
-    return read_index(folder / "index.parquet")
+    request = Request(inputs=(str(options.samples),), out=folder)
+    curate(request, executor=LocalExecutor(num_workers=options.workers), progress=show)
+    return read_index(open_store(folder))
 
 
-def choose(clips: Sequence[dict[str, Any]], count: int, *, seconds: float) -> list[dict[str, Any]]:
-    """Kept clips that are long enough: one a source before any source gives a second."""
-    long_enough = [r for r in clips if r["kept"] and r["end_seconds"] - r["start_seconds"] >= seconds]
-    if not long_enough:
+def choose(
+    clips: Sequence[dict[str, Any]], count: int, *, seconds: float, fps: float
+) -> list[dict[str, Any]]:
+    """Kept clips that are long enough and as fast as the model: one a source before any source gives a second."""
+    usable = [
+        r for r in clips if is_kept(r) and r["end_s"] - r["start_s"] >= seconds and r["fps"] >= fps * 0.99
+    ]
+    if not usable:
         raise DataError(
-            f"no kept clip is {seconds:.1f} s long, which the world model needs; see curated/report.html for the reasons, "
-            "or name another folder with --samples"
+            f"a kept clip must last {seconds:.1f} s and run at {fps:g} fps or more for the world model, got none; see "
+            "curated/report.html for the reasons, or name another folder with --samples"
         )
     seen: Counter[str] = Counter()
     turns = []
-    for row in long_enough:
+    for row in usable:
         turns.append((seen[row["source"]], row))
         seen[row["source"]] += 1
     return [row for _, row in sorted(turns, key=lambda pair: pair[0])][:count]

@@ -23,7 +23,9 @@ from worldfoundry import __version__
 
 _BASE = ("torch", "numpy", "einops", "safetensors", "av", "tyro", "rich", "jaxtyping")
 _EXTRAS = {
-    "curate": {"cv2": "opencv-python-headless", "pyarrow": "pyarrow", "scenedetect": "scenedetect-headless"},
+    "curate": {"cv2": "opencv-python-headless", "pyarrow": "pyarrow"},
+    "cloud": {"fsspec": "fsspec", "s3fs": "s3fs"},
+    "ray": {"ray": "ray"},
     "simulate": {"mujoco": "mujoco"},
     "track": {"tensorboard": "tensorboard"},
 }

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import tyro
 
+from worldfoundry.cli.output import check_output_file
+from worldfoundry.cli.parse import parse
 from worldfoundry.core.errors import UnknownNameError
 from worldfoundry.evaluate.config import (
     DEFAULT_TOKENIZER,
@@ -51,12 +53,18 @@ class RolloutArgs:
     """Clips rolled out at a time."""
     model_seed: int = 0
     """Seed of the model's noise."""
-    out: Path = Path("runs/evaluate-rollout/eval.json")
-    """Result file to write."""
+    out: Path | None = None
+    """Result file to write, .json; by default runs/evaluate-rollout/<time>-<word>/eval.json."""
+    overwrite: bool = False
+    """Replace --out where it exists."""
     json: bool = False
     """Print the result as JSON."""
     dry_run: bool = False
     """Print the resolved settings and stop."""
+
+    def __post_init__(self):
+        self.config()
+        _check_out(self)
 
     def config(self) -> RolloutConfig:
         """The suite's configuration."""
@@ -92,12 +100,18 @@ class ReconstructionArgs:
     """Side of the centre square that clips are resized to."""
     batch_size: int = 10
     """Clips scored at a time."""
-    out: Path = Path("runs/evaluate-reconstruction/eval.json")
-    """Result file to write."""
+    out: Path | None = None
+    """Result file to write, .json; by default runs/evaluate-reconstruction/<time>-<word>/eval.json."""
+    overwrite: bool = False
+    """Replace --out where it exists."""
     json: bool = False
     """Print the result as JSON."""
     dry_run: bool = False
     """Print the resolved settings and stop."""
+
+    def __post_init__(self):
+        self.config()
+        _check_out(self)
 
     def config(self) -> ReconstructionConfig:
         """The suite's configuration."""
@@ -128,6 +142,11 @@ class CompareArgs:
     """Print as JSON."""
 
 
+def _check_out(options: RolloutArgs | ReconstructionArgs) -> None:
+    if options.out is not None:
+        check_output_file(options.out, ".json", overwrite=options.overwrite)
+
+
 _SUITES = {"rollout": RolloutArgs, "reconstruction": ReconstructionArgs}
 
 
@@ -138,14 +157,15 @@ def run(args: list[str]) -> int:
         return 0
     suite, *rest = args
     if suite == "compare":
-        return _compare(tyro.cli(CompareArgs, prog="worldfoundry evaluate compare", args=rest))
+        return _compare(parse(CompareArgs, prog="worldfoundry evaluate compare", args=rest))
     if suite not in _SUITES:
         sys.stderr.write(f"error: {UnknownNameError('suite', suite, [*_SUITES, 'compare'])}\n")
         return 2
-    options = tyro.cli(_SUITES[suite], prog=f"worldfoundry evaluate {suite}", args=rest)
+    options = parse(_SUITES[suite], prog=f"worldfoundry evaluate {suite}", args=rest)
     config = options.config()
     if options.dry_run:
-        plan = {"suite": suite, "out": str(options.out), **dataclasses.asdict(config)}
+        out = str(options.out or f"runs/evaluate-{suite}/<time>-<word>/eval.json")
+        plan = {"suite": suite, "out": out, **dataclasses.asdict(config)}
         text = json.dumps(plan) if options.json else "\n".join(f"{k:<18} {v}" for k, v in plan.items())
         sys.stdout.write(text + "\n")
         return 0

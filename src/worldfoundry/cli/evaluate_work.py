@@ -8,11 +8,12 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from worldfoundry.core.config import save_config, to_json
 from worldfoundry.core.errors import CheckpointError, DataError
-from worldfoundry.curate.ingest import find_videos
+from worldfoundry.core.runs import new_run_folder
+from worldfoundry.data.files import find_videos
 from worldfoundry.data.fit import centre_crop, first_frames
 from worldfoundry.data.video_io import read_video, resample_rate
 from worldfoundry.evaluate.config import EvalResult, ReconstructionConfig, RolloutConfig
@@ -31,20 +32,25 @@ from worldfoundry.models.pretrained.release import weights_digest
 from worldfoundry.protocols.models import Conditioning, Tokenizer, WorldModel
 from worldfoundry.protocols.video import Clip
 
+_FILE_COLUMNS = 200
+"""Room for the table where stdout is no terminal."""
 
-def evaluate(config: RolloutConfig | ReconstructionConfig, out: Path, *, as_json: bool) -> None:
-    """Run the suite of ``config``, store ``eval.json`` and print the scores."""
+
+def evaluate(config: RolloutConfig | ReconstructionConfig, out: Path | None, *, as_json: bool) -> None:
+    """Run the suite of ``config``, store the result in ``out``, by default a new run folder, and print the scores."""
     with progress_bars() as report:
         result = (
             run_rollout(config, report)
             if isinstance(config, RolloutConfig)
             else run_reconstruction(config, report)
         )
+    out = out or new_run_folder("runs", f"evaluate-{result.protocol['id']}") / "eval.json"
     save_config(result, out)
     if as_json:
         sys.stdout.write(json.dumps(to_json(result)) + "\n")
         return
-    Console(file=sys.stdout).print(_table(result))
+    width = None if sys.stdout.isatty() else _FILE_COLUMNS
+    Console(file=sys.stdout, width=width).print(_table(result))
     sys.stdout.write(f"{out}\n")
 
 
@@ -122,12 +128,12 @@ def run_reconstruction(config: ReconstructionConfig, report: Report) -> EvalResu
         for scene in config.scenes
     }
     if config.clips:
-        truths["real"] = batched(_real_clips(config), config.batch_size)
+        truths["real"] = batched(real_clips(config), config.batch_size)
     models = {"tokenizer": identity(config.model)}
     return evaluate_reconstruction(config, truths, tokenizer=tokenizer, models=models, progress=report)
 
 
-def _real_clips(config: ReconstructionConfig) -> Iterator[Clip]:
+def real_clips(config: ReconstructionConfig) -> Iterator[Clip]:
     """The first frames of each video; those that cannot give them are named on stderr and left out."""
     side, seconds = config.size_px, config.num_frames / config.fps + 1.0
     for path in find_videos(Path(config.clips)):
@@ -172,7 +178,10 @@ def _table(result: EvalResult) -> Table:
     """Scores over each horizon (or the whole clip), a line a group and row."""
     first = next(iter(next(iter(result.groups.values())).values()))
     curves = [c for c in first if c.endswith(("_horizon", "_clip"))]
-    table = Table("group", "row", *(f"{c.split('_')[0]} {at}" for c in curves for at in first[c]))
+    names = ["group", "row", *(f"{c.split('_')[0]} {at}" for c in curves for at in first[c])]
+    table = Table(
+        *(Column(name, overflow="fold") for name in names)
+    )  # a name cut short would be another name
     for group, rows in result.groups.items():
         for row, scores in rows.items():
             cells = []

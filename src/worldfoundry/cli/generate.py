@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
+from worldfoundry.cli.output import check_output_file
+from worldfoundry.cli.parse import parse
 from worldfoundry.core.errors import ConfigError
 
 
@@ -15,11 +15,13 @@ from worldfoundry.core.errors import ConfigError
 class GenerateArgs:
     """Predict what happens next in a video or after an image.
 
-    Example: worldfoundry generate --video clip.mp4 --fit crop --resample --out future.mp4
+    Example: worldfoundry generate --video samples/driving.mp4 --fit crop --resample --out future.mp4
     """
 
     out: Path
     """mp4 to write: the context, then the prediction."""
+    overwrite: bool = False
+    """Replace --out where it exists."""
     model: str = "dit-v2w-nano"
     """Shipped name, release folder or run folder."""
     video: Path | None = None
@@ -37,7 +39,7 @@ class GenerateArgs:
     fit: Literal["exact", "crop"] = "exact"
     """exact: the input must have the model's size; crop: cut its centre and resize."""
     resample: bool = False
-    """Take the nearest frames at the model's rate; without it a different rate is an error."""
+    """Take the nearest frames at the model's rate; without it another rate is an error. A slower video always is."""
     json: bool = False
     """Print the result as JSON."""
     dry_run: bool = False
@@ -53,12 +55,11 @@ class GenerateArgs:
         for name in ("context_frames", "num_frames"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ConfigError(f"--{name.replace('_', '-')} must be at least 1, got {value}; raise it")
-        if self.out.suffix.lower() != ".mp4":
-            raise ConfigError(f"--out must end in .mp4, got {str(self.out)!r}; rename it")
+        check_output_file(self.out, ".mp4", inputs=[self.video, self.image], overwrite=self.overwrite)
 
 
 def run(args: list[str]) -> int:
     """Parse, predict, write, print."""
-    options = tyro.cli(GenerateArgs, prog="worldfoundry generate", args=args)
+    options = parse(GenerateArgs, prog="worldfoundry generate", args=args)
     sys.stdout.write(importlib.import_module("worldfoundry.cli.generate_work").generate(options) + "\n")
     return 0

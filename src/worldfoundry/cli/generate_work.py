@@ -11,6 +11,7 @@ from worldfoundry.data.fit import centre_crop
 from worldfoundry.data.video_io import read_image, read_last
 from worldfoundry.data.video_write import write_video
 from worldfoundry.inference.session import load_world, rollout
+from worldfoundry.models.pretrained.config import read_release
 from worldfoundry.protocols.models import Conditioning, WorldSpec, latent_frames, pixel_frames
 from worldfoundry.protocols.video import Frames
 
@@ -22,6 +23,7 @@ _CONTEXT_FRAMES = 5
 
 def generate(options: "GenerateArgs") -> str:
     """Write ``options.out`` and return what to print; a dry run stops when the context is accepted."""
+    _check_prompt(options)
     world = load_world(options.model)
     context = _context(options, world.spec).to_clip()
     conditioning = Conditioning(text=options.prompt)
@@ -49,6 +51,21 @@ def generate(options: "GenerateArgs") -> str:
     return ("would write " if options.dry_run else "") + str(options.out)
 
 
+def _check_prompt(options: "GenerateArgs") -> None:
+    """Before the weights are loaded: the configuration of a world says whether it takes text."""
+    _, release = read_release(options.model)
+    if options.prompt is not None and release.world is not None and not release.world.network.text_channels:
+        raise ConfigError(
+            f"--prompt needs a model that takes text, got {options.prompt!r} and --model {options.model}; leave it out"
+        )
+
+
+def _nearest_lengths(count: int, *, stride: int, most: int) -> str:
+    lengths = range(1, most + 1, stride)
+    least = min(abs(n - count) for n in lengths)
+    return " or ".join(str(n) for n in lengths if abs(n - count) == least)
+
+
 def _context(options: "GenerateArgs", spec: WorldSpec) -> Frames:
     """The last frames of the input, at the model's rate and size; only changed where the user said so."""
     if options.image is not None:
@@ -60,13 +77,14 @@ def _context(options: "GenerateArgs", spec: WorldSpec) -> Frames:
         most = pixel_frames(spec.max_context_latents, stride)
         if count > most or (count - 1) % stride:
             raise ConfigError(
-                f"--context-frames must be 1 + a multiple of {stride} and at most {most}, got {count}; use {most}"
+                f"--context-frames must be 1 + a multiple of {stride} and at most {most}, got {count}; use "
+                f"{_nearest_lengths(count, stride=stride, most=most)}"
             )
         frames = read_last(options.video, count, fps=spec.fps if options.resample else None)
         if abs(frames.fps - spec.fps) > 1e-3:
+            fix = "add --resample to take the nearest frames" if frames.fps > spec.fps else "use a faster one"
             raise ConfigError(
-                f"--video must run at the model's {spec.fps:g} fps, got {frames.fps:.4g}; add --resample to take the "
-                "nearest frames"
+                f"--video must run at the model's {spec.fps:g} fps, got {frames.fps:.4g}; {fix}"
             )
         frames = Frames.at_constant_rate(frames.pixels, spec.fps)
     size = frames.pixels.shape[1:3]

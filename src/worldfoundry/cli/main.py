@@ -1,7 +1,8 @@
 """The ``worldfoundry`` command: finds the module of a command, runs it, turns what happens into an exit code.
 
-Exit codes: 0 done · 1 user-fixable, one line on stderr · 2 usage · 3 refused by a guardrail · 130 interrupted. Anything
-else is a bug and shows its traceback. Nothing heavy is imported before the command is known.
+Exit codes: 0 done · 1 user-fixable, one line on stderr · 2 usage · 3 refused by a guardrail, or some sources of a curation
+failed · 4 a curation was stopped by its circuit breaker · 130 interrupted · 143 terminated. Anything else is a bug and
+shows its traceback. Nothing heavy is imported before the command is known.
 """
 
 import importlib
@@ -11,7 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from worldfoundry import __version__
-from worldfoundry.core.errors import GuardrailRefusal, UnknownNameError, WorldFoundryError
+from worldfoundry.core.errors import GuardrailRefusal, UnknownNameError, UsageError, WorldFoundryError
 
 
 class Command(NamedTuple):
@@ -59,7 +60,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         "tokenize": Command(
             "worldfoundry.cli.tokenize",
             "compress clips to latents and back",
-            "worldfoundry tokenize roundtrip clip.mp4 --cut --out roundtrip.mp4",
+            "worldfoundry tokenize roundtrip samples/driving.mp4 --cut --out back.mp4",
         ),
         "train": Command(
             "worldfoundry.cli.train",
@@ -101,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _code_of(request)
     except GuardrailRefusal as refusal:
         code = _complain("refused", refusal, 3)
+    except UsageError as error:
+        code = _complain("error", error, 2)
     except WorldFoundryError as error:
         code = _complain("error", error, 1)
     except KeyboardInterrupt:

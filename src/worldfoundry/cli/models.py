@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
-from tyro.extras import SubcommandApp
 
+from worldfoundry.cli.output import check_output_folder
+from worldfoundry.cli.parse import parse_command
 from worldfoundry.models.pretrained.config import describe, shipped_names
-
-app = SubcommandApp()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +38,7 @@ class ShowArgs:
     """Print JSON."""
 
 
-@app.command(name="list")
-def list_models(args: tyro.conf.OmitArgPrefixes[ListArgs]) -> None:
+def list_models(args: ListArgs) -> None:
     """List the shipped models."""
     rows = [describe(name) for name in shipped_names()]
     if args.json:
@@ -54,8 +52,7 @@ def list_models(args: tyro.conf.OmitArgPrefixes[ListArgs]) -> None:
         )
 
 
-@app.command(name="show")
-def show_model(args: tyro.conf.OmitArgPrefixes[ShowArgs]) -> None:
+def show_model(args: ShowArgs) -> None:
     """Show one model."""
     sys.stdout.write(json.dumps(describe(args.name), indent=None if args.json else 2) + "\n")
 
@@ -74,9 +71,11 @@ class ConvertArgs:
     dtype: Literal["bfloat16", "float32"] = "bfloat16"
     """Precision of the stored weights."""
 
+    def __post_init__(self):
+        check_output_folder(self.out)
 
-@app.command(name="convert")
-def convert_model(args: tyro.conf.OmitArgPrefixes[ConvertArgs]) -> None:
+
+def convert_model(args: ConvertArgs) -> None:
     """Write a model again with its weights in another precision."""
     dtype = getattr(importlib.import_module("torch"), args.dtype)
     release = importlib.import_module("worldfoundry.models.pretrained.release")
@@ -84,7 +83,14 @@ def convert_model(args: tyro.conf.OmitArgPrefixes[ConvertArgs]) -> None:
     sys.stdout.write(f"{args.out}\n")
 
 
+_COMMANDS = {"list": ListArgs, "show": ShowArgs, "convert": ConvertArgs}
+_WORK = {"list": list_models, "show": show_model, "convert": convert_model}
+
+
 def run(args: list[str]) -> int:
     """Parse and print."""
-    app.cli(prog="worldfoundry models", args=args)
+    command, options = parse_command(
+        _COMMANDS, prog="worldfoundry models", description="List and show the models at hand.", args=args
+    )
+    _WORK[command](options)
     return 0

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from worldfoundry.cli.parse import parse
+
 if TYPE_CHECKING:
     from worldfoundry.evaluate.parity import ParityRow
 
@@ -27,7 +29,7 @@ class ParityArguments:
 
 def run(args: list[str]) -> int:
     """Run the command; 0 if nothing failed, else 1."""
-    arguments = tyro.cli(ParityArguments, args=args, prog="worldfoundry parity")
+    arguments = parse(ParityArguments, prog="worldfoundry parity", args=args)
     from worldfoundry.evaluate.parity import run_parity  # noqa: PLC0415  imports torch
 
     failed, rows = False, []

@@ -7,52 +7,95 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
-from tyro.extras import SubcommandApp
 
-app = SubcommandApp()
+from worldfoundry.cli.output import check_output_file
+from worldfoundry.cli.parse import parse_command
 
-Input = Annotated[Path, tyro.conf.Positional]
+_Positional = tyro.conf.Positional
+_MODEL = "wavetok-c-t4s8z16-nano"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TokenizeArgs:
-    """What the three commands share."""
+class EncodeArgs:
+    """Video to latents.
 
-    source: Input
-    """Video or image (encode, roundtrip), or latents in safetensors (decode)."""
+    Example: worldfoundry tokenize encode samples/driving.mp4 --cut --out driving.safetensors
+    """
+
+    source: Annotated[Path, _Positional]
+    """Video or image."""
     out: Path
-    """File to write: .safetensors (encode), .mp4 (decode, roundtrip)."""
-    model: str = "wavetok-c-t4s8z16-nano"
+    """File to write, .safetensors."""
+    overwrite: bool = False
+    """Replace --out where it exists."""
+    model: str = _MODEL
     """Shipped name, release folder or run folder."""
     cut: bool = False
     """Leave out the last frames and the outer rows and columns that do not fill a latent; without it they are an error."""
     json: bool = False
     """Print the result as JSON."""
 
-
-def _work(command: str, args: TokenizeArgs) -> None:
-    sys.stdout.write(getattr(importlib.import_module("worldfoundry.cli.tokenize_work"), command)(args) + "\n")
-
-
-@app.command(name="encode")
-def encode(args: tyro.conf.OmitArgPrefixes[TokenizeArgs]) -> None:
-    """Video to latents. Example: worldfoundry tokenize encode clip.mp4 --cut --out clip.safetensors."""
-    _work("encode", args)
+    def __post_init__(self):
+        check_output_file(self.out, ".safetensors", inputs=[self.source], overwrite=self.overwrite)
 
 
-@app.command(name="decode")
-def decode(args: tyro.conf.OmitArgPrefixes[TokenizeArgs]) -> None:
-    """Latents to video. Example: worldfoundry tokenize decode clip.safetensors --out clip.mp4."""
-    _work("decode", args)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeArgs:
+    """Latents to video.
+
+    Example: worldfoundry tokenize decode driving.safetensors --out back.mp4
+    """
+
+    source: Annotated[Path, _Positional]
+    """Latents that ``tokenize encode`` wrote."""
+    out: Path
+    """File to write, .mp4."""
+    overwrite: bool = False
+    """Replace --out where it exists."""
+    model: str = _MODEL
+    """Shipped name, release folder or run folder; that of the encoding."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def __post_init__(self):
+        check_output_file(self.out, ".mp4", inputs=[self.source], overwrite=self.overwrite)
 
 
-@app.command(name="roundtrip")
-def roundtrip(args: tyro.conf.OmitArgPrefixes[TokenizeArgs]) -> None:
-    """Video to latents and back, with PSNR. Example: worldfoundry tokenize roundtrip clip.mp4 --cut --out back.mp4."""
-    _work("roundtrip", args)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundtripArgs:
+    """Video to latents and back, with PSNR.
+
+    Example: worldfoundry tokenize roundtrip samples/driving.mp4 --cut --out back.mp4
+    """
+
+    source: Annotated[Path, _Positional]
+    """Video or image."""
+    out: Path
+    """File to write, .mp4."""
+    overwrite: bool = False
+    """Replace --out where it exists."""
+    model: str = _MODEL
+    """Shipped name, release folder or run folder."""
+    cut: bool = False
+    """Leave out the last frames and the outer rows and columns that do not fill a latent; without it they are an error."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def __post_init__(self):
+        check_output_file(self.out, ".mp4", inputs=[self.source], overwrite=self.overwrite)
+
+
+_COMMANDS = {"encode": EncodeArgs, "decode": DecodeArgs, "roundtrip": RoundtripArgs}
 
 
 def run(args: list[str]) -> int:
-    """Parse and run."""
-    app.cli(prog="worldfoundry tokenize", args=args)
+    """Parse, work, print what came out."""
+    command, options = parse_command(
+        _COMMANDS,
+        prog="worldfoundry tokenize",
+        description="Compress clips to latents and back.",
+        args=args,
+    )
+    work = importlib.import_module("worldfoundry.cli.tokenize_work")
+    sys.stdout.write(getattr(work, command)(options) + "\n")
     return 0

@@ -19,10 +19,10 @@ from worldfoundry.protocols.models import TokenizerSpec
 from worldfoundry.protocols.video import Clip
 
 if TYPE_CHECKING:
-    from worldfoundry.cli.tokenize import TokenizeArgs
+    from worldfoundry.cli.tokenize import DecodeArgs, EncodeArgs, RoundtripArgs
 
 
-def _read(options: "TokenizeArgs", spec: TokenizerSpec) -> Clip:
+def _read(options: "EncodeArgs | RoundtripArgs", spec: TokenizerSpec) -> Clip:
     clip = read_video(options.source).to_clip()
     t, h, w = clip.pixels.shape[2:]
     good = (
@@ -42,12 +42,12 @@ def _read(options: "TokenizeArgs", spec: TokenizerSpec) -> Clip:
 
 
 @torch.no_grad()
-def _encode(options: "TokenizeArgs", tokenizer: WaveletTokenizer) -> tuple[Clip, Tensor]:
+def _encode(options: "EncodeArgs | RoundtripArgs", tokenizer: WaveletTokenizer) -> tuple[Clip, Tensor]:
     clip = _read(options, tokenizer.spec)
     return clip, tokenizer.encode(clip.pixels)
 
 
-def encode(options: "TokenizeArgs") -> str:
+def encode(options: "EncodeArgs") -> str:
     """Write latents with the numbers that decoding needs; returns what to print."""
     tokenizer = load_tokenizer(options.model)
     clip, latents = _encode(options, tokenizer)
@@ -63,7 +63,7 @@ def encode(options: "TokenizeArgs") -> str:
 
 
 @torch.no_grad()
-def decode(options: "TokenizeArgs") -> str:
+def decode(options: "DecodeArgs") -> str:
     """Write the video of latents; refuses latents of other weights."""
     try:
         with safe_open(options.source, framework="pt") as file:
@@ -85,7 +85,7 @@ def decode(options: "TokenizeArgs") -> str:
 
 
 @torch.no_grad()
-def roundtrip(options: "TokenizeArgs") -> str:
+def roundtrip(options: "RoundtripArgs") -> str:
     """Write the reconstruction; returns its PSNR and the compression."""
     tokenizer = load_tokenizer(options.model)
     clip, latents = _encode(options, tokenizer)
@@ -101,7 +101,7 @@ def roundtrip(options: "TokenizeArgs") -> str:
     return _say(options, result)
 
 
-def _say(options: "TokenizeArgs", facts: dict[str, Any]) -> str:
+def _say(options: "EncodeArgs | DecodeArgs | RoundtripArgs", facts: dict[str, Any]) -> str:
     if options.json:
         return json.dumps({"out": str(options.out), **facts})
     return f"{options.out}  " + "  ".join(f"{key} {value}" for key, value in facts.items())

@@ -4,6 +4,7 @@
 
     WorldFoundryError
     ├── ConfigError            (ValueError)    wrong setting: field, rule, value, fix
+    │   └── UsageError                         the same on the command line: exit code 2
     ├── UnknownNameError       (LookupError)   no such name; carries the nearest ones
     ├── MissingDependencyError (ImportError)   the extra to install
     ├── DataError              (ValueError)    file, what was expected, what to do
@@ -26,6 +27,10 @@ class WorldFoundryError(Exception):
 
 class ConfigError(WorldFoundryError, ValueError):
     """A setting breaks a rule; the message names the field, the rule, the value and the fix."""
+
+
+class UsageError(ConfigError):
+    """A command line is wrong; the message names the option, the rule, the value and the fix."""
 
 
 class UnknownNameError(WorldFoundryError, LookupError):

@@ -7,6 +7,7 @@ that writers which look at it (PyAV, matplotlib) still see what they expect.
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,15 @@ from pathlib import Path
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary sibling to write to; it becomes ``path`` on success and is removed on failure.
 
-    Parent folders are made. An existing file is replaced in one step.
+    Parent folders are made. An existing file is replaced in one step. The file may be read by whoever may read a new file
+    here, also where its writer (safetensors) keeps it to itself.
     """
     target = Path(path)
     temporary = _sibling(target)
     try:
+        mode = _mode_of_new_files(temporary)
         yield temporary
+        temporary.chmod(mode)
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -48,6 +52,13 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.rename(target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _mode_of_new_files(path: Path) -> int:
+    path.touch()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    path.unlink()
+    return mode
 
 
 def _sibling(target: Path) -> Path:

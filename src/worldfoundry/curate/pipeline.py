@@ -1,262 +1,209 @@
-"""The order of the stages for one video, and a run over a folder of them.
+"""The pipeline: inspect, analyse, decide, enrich, encode, annotate, publish; each step finds what is already done.
 
-One decode of the small frames feeds the measures of all stages; then each stage judges, and only what is kept is encoded.
-Running the same command again continues: finished videos are taken from their part files. An output folder belongs to one
-source folder and one configuration; anything else is refused, so that a set is never a mixture. One run at a time may
-write to it.
+What a step gives is a file named by content and settings, so the same command again, after a kill, on other workers or
+with other settings, does what is missing and nothing else, and ends with the same bytes.
 """
 
-import hashlib
-import json
+import dataclasses
+import fcntl
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
-import cv2
-
-from worldfoundry.core.config import digest, to_json
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.curate.analyse import detectors_of
 from worldfoundry.curate.config import CurateConfig
-from worldfoundry.curate.filmstrip import Filmstrip
-from worldfoundry.curate.index import Row, find_part, part_path, row_of, write_index, write_json
-from worldfoundry.curate.ingest import describe, find_videos, sha256_of
-from worldfoundry.curate.local import LocalExecutor
-from worldfoundry.curate.motion import Motion
-from worldfoundry.curate.report import write_report
-from worldfoundry.curate.split import Split
-from worldfoundry.curate.transcode import Transcode
-from worldfoundry.data.video_io import iter_frames
-from worldfoundry.protocols.curation import Executor, Failure, Reason, Record, Rejection, Stage
+from worldfoundry.curate.ingest import find_sources
+from worldfoundry.curate.local import LocalExecutor, never
+from worldfoundry.curate.preflight import preflight
+from worldfoundry.curate.progress import Progress
+from worldfoundry.curate.publish import caption_rows, publish
+from worldfoundry.curate.records import read_json, write_json
+from worldfoundry.curate.steps import Steps
+from worldfoundry.curate.store import Store, check_writable, is_disk_error, open_store
+from worldfoundry.protocols.curation import Detector, Executor
 
-Progress = Callable[[int, int, str], None]
-"""Called after each video with how many are done, how many there are, and its name."""
-
-_PACKAGES = ("worldfoundry", "av", "opencv-python-headless", "scenedetect-headless", "scenedetect", "pyarrow")
+SCHEMA = 2
+EXIT_ALL_DECIDED, EXIT_SOME_FAILED = 0, 3
+_BROKEN = ("failed", "quarantined")
+_EXAMPLES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurateResult:
-    """What a run made."""
+    """What a run came to."""
 
-    num_videos: int
-    """Videos found."""
+    num_sources: int
+    """Sources found."""
     kept: int
     """Clips kept."""
     rejected: dict[str, int]
-    """Rejections by reason."""
-    index_path: Path
-    """The index."""
-    report_path: Path
-    """The report, to open in a browser."""
+    """Reason -> clips and sources rejected for it."""
+    failed: dict[str, int]
+    """Kind -> sources or clips that failed or were quarantined."""
+    examples: tuple[str, ...]
+    """The first of these and of damaged sources, each with what is wrong."""
+    index: str
+    """Path or URL of the index."""
+    report: str
+    """Path or URL of the report."""
+    stage_s: dict[str, float]
+    """Wall seconds of each stage; not stored."""
+
+    @property
+    def exit_code(self) -> int:
+        """0 if everything was decided, 3 if something failed."""
+        return EXIT_SOME_FAILED if self.failed else EXIT_ALL_DECIDED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class VideoJob:
-    """One video to curate; all that a worker process needs."""
+class Request:
+    """What is asked of a run."""
 
-    video: Path
-    """Where it lies."""
-    source: str
-    """Its name in the index."""
-    out: Path
-    """The output folder."""
-    config: CurateConfig
-    """The run's settings."""
+    inputs: tuple[str, ...]
+    """Files, folders, patterns, lists, URLs."""
+    out: str | os.PathLike[str]
+    """Folder or URL of the set."""
+    config: CurateConfig = dataclasses.field(default_factory=CurateConfig)
+    """Settings."""
+    only: tuple[str, ...] = ()
+    """Names of sources to look at; empty: all."""
+    retry: bool = False
+    """Whether quarantined sources are tried again."""
+    detectors: tuple[Detector, ...] = ()
+    """Detectors in place of the configuration's."""
 
 
 def run(
-    source_dir: Path,
-    out: Path,
-    config: CurateConfig,
+    request: Request,
     *,
-    num_workers: int = 1,
-    progress: Progress | None = None,
     executor: Executor | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stopped: Callable[[], bool] = never,
 ) -> CurateResult:
-    """Curate every video below ``source_dir`` into ``out``; an interrupted run is continued by calling it again.
+    """Curate sources into ``out``.
 
-    ``executor`` replaces the local processes. The result does not depend on who runs what, nor on the order.
+    Raises BreakerTrippedError, DrainedError, or DataError where nothing more can be written; what was committed stays, and
+    the same request continues.
     """
-    videos = find_videos(source_dir)
-    jobs = [
-        VideoJob(video=v, source=v.relative_to(source_dir).as_posix(), out=out, config=config) for v in videos
-    ]
-    manifest = _claim(source_dir, out, config)
-    parts: dict[int, Row] = {}
-    for k, result in (executor or LocalExecutor(num_workers))(curate_video, jobs):
-        parts[k] = _failed_part(jobs[k], result) if isinstance(result, Failure) else result
-        if progress is not None:
-            progress(len(parts), len(jobs), jobs[k].source)
-    rows = _assemble(jobs, [parts[k] for k in range(len(jobs))])
-    reasons = Counter(row["reason"] for row in rows if not row["kept"])
-    kept = sum(row["kept"] for row in rows)
-    write_index(out / "index.parquet", rows)
-    counts = {"videos": len(videos), "kept": kept, "rejected": dict(sorted(reasons.items()))}
-    write_json(out / "manifest.json", {**manifest, "counts": counts})
-    return CurateResult(
-        num_videos=len(videos),
-        kept=kept,
-        rejected=counts["rejected"],
-        index_path=out / "index.parquet",
-        report_path=write_report(out),
-    )
-
-
-def curate_video(job: VideoJob) -> Row:
-    """Curate one video, or find its finished part; a damaged video is a row, anything unforeseen raises."""
-    sha = sha256_of(job.video)
-    path = part_path(job.out, sha, digest(job.config))
-    part = find_part(path, job.out)
-    if part is None:
-        with _one_opencv_thread():
-            part = _curate(job, sha)
-        _failed_path(job).unlink(missing_ok=True)
-        write_json(path, part)
-    return part
-
-
-def stages(job: VideoJob) -> tuple[Stage, ...]:
-    """The stages in their order."""
-    return Split(job.config), Motion(job.config), Transcode(job.config, job.video, job.out)
-
-
-def _curate(job: VideoJob, sha: str) -> Row:
+    store = open_store(request.out)
+    limits = request.config.limits
+    executor = executor or LocalExecutor(attempts=limits.attempts, memory_gb=limits.memory_gb)
+    watched = Progress(show=progress or (lambda _: None))
     try:
-        source = describe(job.video, job.source, sha)
-        order = stages(job)
-        measures = [stage.begin(source) for stage in order]
-        film = Filmstrip()
-        width = min(job.config.analysis_width, source.width)
-        for pixels, seconds in iter_frames(job.video, width=width):
-            for measure in (*measures, film):
-                if measure is not None:
-                    measure.observe(pixels, seconds)
-    except DataError as error:
-        detail = str(error).replace(f"{job.video} ", "").replace(str(job.video), "the file")
-        damaged = Record(source=job.source, source_sha256=sha)
-        return _part(job, sha, [Rejection(record=damaged, reason=Reason.DAMAGED, detail=detail)], None)
-    records, rejections = [source], []
-    for stage, measure in zip(order, measures, strict=True):
-        outcomes = [outcome for record in records for outcome in stage.judge(record, measure)]
-        records = [o for o in outcomes if isinstance(o, Record)]
-        rejections += [o for o in outcomes if isinstance(o, Rejection)]
-    return _part(job, sha, [*records, *rejections], film)
-
-
-def _part(job: VideoJob, sha: str, outcomes: list[Record | Rejection], film: Filmstrip | None) -> Row:
-    # A part belongs to content, not to a name: copies of one file, done at the same time, write the same bytes.
-    rows = sorted(({**row_of(o), "source": ""} for o in outcomes), key=lambda row: row["start_seconds"])
-    strips = {
-        row["clip_id"]: film.strip(row["start_seconds"], row["end_seconds"])
-        for row in rows
-        if film is not None
-    }
-    traces = [o.traceback for o in outcomes if isinstance(o, Rejection) and o.traceback]
-    return {
-        "schema": 1,
-        "source_sha256": sha,
-        "config_digest": digest(job.config),
-        "rows": rows,
-        "strips": strips,
-        "tracebacks": dict.fromkeys([job.source] if traces else [], "\n".join(traces)),
-    }
-
-
-def _failed_part(job: VideoJob, failure: Failure) -> Row:
-    """What nobody foresaw, stored with its trace; unlike a finished part it is tried again by the next run."""
-    error = failure.error.replace(str(job.video), job.source)
-    rejection = Rejection(
-        record=Record(source=job.source, source_sha256=""),
-        reason=Reason.FAILED,
-        detail=" ".join(error.split()),
-        traceback=failure.traceback,
-    )
-    part = _part(job, "", [rejection], None)
-    write_json(_failed_path(job), part)
-    return part
-
-
-def _failed_path(job: VideoJob) -> Path:
-    name = hashlib.sha256(job.source.encode()).hexdigest()
-    return part_path(job.out, name, digest(job.config)).with_suffix(".failed.json")
-
-
-def _assemble(jobs: list[VideoJob], parts: list[Row]) -> list[Row]:
-    """All rows in the order of the sources; a file that equals an earlier one is a row that says so."""
-    rows: list[Row] = []
-    first: dict[str, str] = {}
-    for job, part in zip(jobs, parts, strict=True):
-        sha = part["source_sha256"]
-        if sha and sha in first:
-            copy = Record(source=job.source, source_sha256=sha)
-            detail = f"the same bytes as {first[sha]}"
-            rows.append(row_of(Rejection(record=copy, reason=Reason.DUPLICATE_SOURCE, detail=detail)))
-            continue
-        first[sha] = job.source
-        rows += [{**row, "source": job.source} for row in part["rows"]]
-    return rows
-
-
-def _claim(source_dir: Path, out: Path, config: CurateConfig) -> Row:
-    """Make ``out`` this run's, or refuse: it must be empty or hold the same settings and source folder."""
-    path = out / "manifest.json"
-    manifest = {
-        "schema": 1,
-        "source_dir": str(source_dir.resolve()),
-        "config": to_json(config),
-        "config_digest": digest(config),
-        "versions": {name: v for name in _PACKAGES if (v := _version(name))},
-    }
-    if path.exists():
-        stored = _read_manifest(path)
-        theirs, ours = stored.get("config", {}), manifest["config"]
-        changed = [f"{k} {theirs.get(k)!r} -> {ours[k]!r}" for k in ours if theirs.get(k) != ours[k]]
-        if stored.get("source_dir") != manifest["source_dir"]:
-            changed.append(f"source folder {stored.get('source_dir')!r} -> {manifest['source_dir']!r}")
-        if changed:
-            raise ConfigError(
-                f"out {str(out)!r} holds a set made with other settings ({'; '.join(changed)}); "
-                "give another folder or remove this one"
+        sources = _chosen(request, store)
+        with _claimed(store, request) as manifest:
+            detectors = request.detectors or detectors_of(request.config)
+            steps = Steps(
+                store=store,
+                config=request.config,
+                detectors=detectors,
+                executor=executor,
+                progress=watched,
+                stopped=stopped,
             )
-    elif out.exists() and any(out.iterdir()):
-        raise ConfigError(
-            f"out {str(out)!r} must be empty or a curated set, got other files; give another folder"
-        )
-    if out.resolve() == source_dir.resolve() or source_dir.resolve() in out.resolve().parents:
-        raise ConfigError(
-            f"out {str(out)!r} must lie outside the source folder {str(source_dir)!r}; give another folder"
-        )
-    for leftover in (*out.glob("clips/.*.tmp-*"), *out.glob("work/.*.tmp-*"), *out.glob(".*.tmp-*")):
-        leftover.unlink()  # half-written files of a killed run
-    write_json(path, manifest)
-    return manifest
+            preflight(store, sources, detectors, request.config)
+            if request.retry:
+                steps.forget_troubles()
+            rows, columns, vectors, found = steps.decide(steps.analyse(steps.inspect(sources)))
+            rows = steps.encode(rows, found)
+            watched.begin("annotate", 1)
+            rows = caption_rows(store, rows, request.config.annotate, executor)
+            watched.begin("publish", 1)
+            manifest = manifest | {"fingerprints": steps.fingerprints(), "detectors": steps.detector_keys()}
+            publish(store, rows, request.config, manifest, columns=columns, vectors=vectors)
+            watched.close()
+    except OSError as error:
+        if not is_disk_error(error):
+            raise
+        raise _no_room(store, error) from error
+    return _result(store, rows, len(sources), watched)
 
 
-def _read_manifest(path: Path) -> Row:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise DataError(
-            f"{path} must be JSON, got {error}; give another folder or remove this one"
-        ) from error
+def _chosen(request: Request, store: Store) -> list[Any]:
+    sources = find_sources(request.inputs, out=store)
+    if not request.only:
+        return sources
+    names = {s.name for s in sources}
+    for name in request.only:
+        if name not in names:
+            raise ConfigError(
+                f"only {name!r} must be the name of a source, as in the index; got no such source"
+            )
+    return [s for s in sources if s.name in request.only]
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+def _no_room(store: Store, error: OSError) -> DataError:
+    return DataError(
+        f"out {store.root!r} must have room to write, got {error.strerror or error}; free some and run the same command "
+        "again: nothing that was finished is lost"
+    )
+
+
+def _result(
+    store: Store, rows: Sequence[dict[str, Any]], num_sources: int, progress: Progress
+) -> CurateResult:
+    def count(*decisions: str) -> dict[str, int]:
+        return dict(sorted(Counter(r["reason"] for r in rows if r["decision"] in decisions).items()))
+
+    return CurateResult(
+        num_sources=num_sources,
+        kept=sum(row["decision"] == "kept" for row in rows),
+        rejected=count("rejected"),
+        failed=count(*_BROKEN),
+        examples=tuple(
+            f"{r['source']}: {r['detail']}"
+            for r in rows
+            if r["decision"] in _BROKEN or r.get("reason") == "damaged"
+        )[:_EXAMPLES],
+        index=store.url("index.parquet"),
+        report=store.url("report.html"),
+        stage_s={name: round(s, 3) for name, s in progress.stage_s.items()},
+    )
 
 
 @contextmanager
-def _one_opencv_thread() -> Iterator[None]:
-    """Optical flow depends on how OpenCV divides a picture among threads, so there is one."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+def _claimed(store: Store, request: Request) -> Iterator[dict[str, Any]]:
+    """Make ``out`` this run's: it is empty or a set of the same inputs, and nobody else writes to it."""
+    stored = read_json(store, "manifest.json")
+    ours = {"inputs": list(request.inputs), "only": list(request.only)}
+    if stored is not None and {k: stored.get(k) for k in ours} != ours:
+        raise ConfigError(
+            f"out {store.root!r} holds a set of other inputs ({' '.join(map(str, stored.get('inputs', ())))}); name them too, "
+            "or give another folder"
+        )
+    if stored is None and store.names():
+        raise ConfigError(
+            f"out {store.root!r} must be empty or a curated set, got other files; give another folder"
+        )
+    check_writable(store)
+    manifest = {"schema": SCHEMA, "state": "unfinished", **ours, "config": to_json(request.config)}
+    with _locked(store):
+        store.clean()
+        write_json(store, "manifest.json", manifest)
+        yield manifest
+
+
+@contextmanager
+def _locked(store: Store) -> Iterator[None]:
+    if (
+        not store.is_local
+    ):  # object stores have no locks; equal names have equal bytes, so two runs only waste work
+        yield
+        return
+    folder = os.open(Path(store.root), os.O_RDONLY)
     try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigError(
+                f"out {store.root!r} must not be in use, got another run that writes to it; wait for it or stop it"
+            ) from error
         yield
     finally:
-        cv2.setNumThreads(before)
+        os.close(folder)

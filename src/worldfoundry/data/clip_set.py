@@ -104,6 +104,12 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 def open_clip_set(folder: Path) -> ClipSet:
     """Open a set; a folder that is none, or one whose parts disagree, is a ``DataError``."""
+    if not (folder / "manifest.json").is_file():
+        got = "a folder without manifest.json" if folder.is_dir() else "no such folder"
+        raise DataError(
+            f"{folder} must be a clip set, got {got}; make one with 'worldfoundry simulate --format clip-set' or "
+            "'worldfoundry data prepare'"
+        )
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         pixels = np.load(folder / "pixels.npy", mmap_mode="r")

@@ -11,7 +11,8 @@ VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".m
 def find_videos(folder: Path) -> list[Path]:
     """Video files at any depth below ``folder`` by their suffix, sorted by path; hidden files and folders are left out."""
     if not folder.is_dir():
-        raise DataError(f"{folder} must be a folder with videos, got none there; check the path")
+        got = "a file; name the folder it is in" if folder.exists() else "no such folder; check the path"
+        raise DataError(f"{folder} must be a folder with videos, got {got}")
     found: list[Path] = []
     for root, folders, names in os.walk(folder):
         folders[:] = [f for f in folders if not f.startswith(".")]

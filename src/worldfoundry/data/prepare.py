@@ -29,11 +29,14 @@ class PrepareConfig:
     """Squares along the longer side: 1 takes the centre, 3 also both ends."""
 
     def __post_init__(self):
-        if self.size < 8 or self.num_frames < 1 or self.fps <= 0 or self.crops not in (1, 3):
-            raise ConfigError(
-                f"prepare needs size >= 8, num_frames >= 1, fps > 0 and crops 1 or 3, got {self.size}, {self.num_frames}, "
-                f"{self.fps}, {self.crops}; change them"
-            )
+        for name, holds, rule, fix in (
+            ("size", self.size >= 8, "must be at least 8", "use 64"),
+            ("fps", self.fps > 0, "must be above 0", "use 10"),
+            ("num_frames", self.num_frames >= 1, "must be at least 1", "use 37"),
+            ("crops", self.crops in (1, 3), "must be 1 or 3", "use one of them"),
+        ):
+            if not holds:
+                raise ConfigError(f"{name} {rule}, got {getattr(self, name)}; {fix}")
 
 
 def prepare_videos(folder: Path, out: Path, config: PrepareConfig) -> tuple[ClipSet, list[str]]:
@@ -64,12 +67,7 @@ def _clips(
 
 
 def _cut(path: Path, source: str, config: PrepareConfig) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    whole = read_video(path)
-    if whole.fps < 0.95 * config.fps:
-        raise DataError(
-            f"{path} must run at {config.fps:g} fps or more, got {whole.fps:.3g}: frames would repeat; lower --fps"
-        )
-    frames = resample_rate(whole, config.fps)
+    frames = resample_rate(read_video(path), config.fps, source=path)
     if len(frames.pixels) < config.num_frames:
         raise DataError(
             f"{path} must last {config.num_frames} frames at {config.fps:g} fps, got {len(frames.pixels)}; lower "

@@ -14,7 +14,7 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -23,11 +23,11 @@ import av
 import av.error
 import numpy as np
 from av.container import InputContainer
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.protocols.video import Frames
+from worldfoundry.protocols.frames import Frames
 
 Pathlike = str | os.PathLike[str]
 CODEC_THREADS = 1
@@ -38,6 +38,7 @@ _FORMATS = frozenset(
 )
 _NO_TIMES = frozenset(("avi", "h264", "hevc"))
 _WANTED = "a video (H.264, H.265, AV1, VP9 or MPEG-4 in mp4, mov, mkv, webm or avi)"
+_MOST_STRETCH = 1.01
 _PROBE_PACKETS = 600
 _SEEK_BACK_SECONDS = (0.0, 2.0, 20.0)
 
@@ -130,19 +131,24 @@ def read_image(path: Pathlike, *, height: int | None = None, width: int | None =
     """A still image as one frame; transparency is dropped."""
     with _opened(path) as video:
         if not video.is_still:
-            raise DataError(f"{path} must be a still image, got a {video.stream.name} video; use read_video")
+            raise DataError(
+                f"{path} must be a still image, got a video; give it as one (--video on the command line)"
+            )
     return read_video(path, max_frames=1, height=height, width=width)
 
 
 def read_last(path: Pathlike, num_frames: int, *, fps: float | None = None) -> Frames:
     """The last ``num_frames`` frames, or with ``fps`` those nearest to that many times ``1 / fps`` apart, the last frame's last.
 
-    What lies before them is not decoded. Fewer frames than that are a DataError.
+    Decoding begins at the keyframe before them. Fewer frames than that are a DataError, and so is a rate below ``fps``:
+    frames would repeat.
     """
     if num_frames < 1:
         raise ConfigError(f"num_frames must be at least 1, got {num_frames}; ask for a frame or more")
     with _opened(path) as video:
         shown = _shown_seconds(video)
+        if fps is not None and num_frames > 1:
+            _check_rate(_measure(shown, video).fps, fps, source=path)
         wanted = shown[-num_frames:] if fps is None else shown[-1] - np.arange(num_frames)[::-1] / fps
         if len(wanted) < num_frames or shown[0] > wanted[0] + 0.5 / (fps or 1):
             got = len(shown) if fps is None else math.floor((shown[-1] - shown[0]) * fps + 0.5) + 1
@@ -201,18 +207,28 @@ def probe(path: Pathlike) -> VideoInfo:
         )
 
 
-def resample_rate(frames: Frames, fps: float) -> Frames:
+def resample_rate(frames: Frames, fps: float, *, source: Pathlike = "the source") -> Frames:
     """Frames at ``fps`` instead of ``frames.fps``: at each time ``k / fps`` the source frame nearest in time.
 
-    Frames are repeated when ``fps`` is above ``frames.fps`` and left out when it is below; none is blended. The result
-    covers the duration of the source, never more, and starts at the time of its first frame.
+    Frames are left out and none is blended. A rate above that of the source, by more than 1 %, is a DataError that names
+    ``source``: frames would repeat and the world would stutter. The result covers the duration of the source, never more,
+    and starts at the time of its first frame.
     """
-    if not fps > 0:
-        raise ConfigError(f"fps must be above 0, got {fps}; give the rate to resample to")
+    _check_rate(frames.fps, fps, source=source)
     pts = np.asarray(frames.pts_seconds, dtype=np.float64)
     duration = pts[-1] - pts[0] + 1 / frames.fps
     times = pts[0] + np.arange(max(1, math.floor(duration * fps + 1e-6))) / fps
     return Frames(pixels=frames.pixels[_nearest(pts, times)], fps=fps, pts_seconds=times)
+
+
+def _check_rate(found_fps: float, fps: float, *, source: Pathlike) -> None:
+    if not fps > 0:
+        raise ConfigError(f"fps must be above 0, got {fps}; give the rate to resample to")
+    if fps > _MOST_STRETCH * found_fps:
+        raise DataError(
+            f"{source} must run at {fps:g} fps or more, got {found_fps:.3g}: frames would repeat; use a faster video or a "
+            "lower rate"
+        )
 
 
 def _nearest(pts: np.ndarray, times: np.ndarray) -> np.ndarray:
@@ -238,6 +254,8 @@ class _Video:
     rotation_degrees: int = 0
     is_fresh: bool = True
     """Whether no packet has been read yet."""
+    scaler: VideoReformatter = field(default_factory=VideoReformatter)
+    """Shared by all frames: to set one up costs more than to scale a frame."""
 
     @property
     def time_base(self) -> Fraction:
@@ -427,7 +445,8 @@ def _pixels(frame: av.VideoFrame, video: _Video, height: int | None, width: int 
             max(1, round(w * height / h)) if width is None and height is not None else width or w,
         )
     stored_h, stored_w = (h, w) if turns % 2 == 0 else (w, h)
-    rgb = frame.reformat(stored_w, stored_h, "rgb24", interpolation=Interpolation.BILINEAR).to_ndarray()
+    scaled = video.scaler.reformat(frame, stored_w, stored_h, "rgb24", interpolation=Interpolation.BILINEAR)
+    rgb = scaled.to_ndarray()
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
 

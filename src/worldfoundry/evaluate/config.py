@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from worldfoundry.core.config import load_config
-from worldfoundry.core.errors import ConfigError
+from worldfoundry.core.errors import ConfigError, UnknownNameError
 from worldfoundry.protocols.held_out import EVALUATION_SEED
 
 DEFAULT_TOKENIZER = "wavetok-c-t4s8z16-nano"
@@ -28,10 +28,9 @@ def _require(condition: bool, *, name: str, rule: str, value: object, fix: str) 
 
 
 def _check_data_fields(scenes: tuple[str, ...], num_clips: int, first_seed: int, batch_size: int) -> None:
-    unknown = sorted(set(scenes) - set(SCENES))
-    _require(
-        not unknown, name="scenes", rule=f"must be of {', '.join(SCENES)}", value=unknown, fix="use those"
-    )
+    for scene in scenes:
+        if scene not in SCENES:
+            raise UnknownNameError("scene", scene, SCENES)
     _require(num_clips >= 1, name="num_clips", rule="must be at least 1", value=num_clips, fix="use 50")
     _require(batch_size >= 1, name="batch_size", rule="must be at least 1", value=batch_size, fix="use 10")
     _require(
@@ -169,6 +168,11 @@ class EvalResult:
 
 def read_result(path: Path) -> EvalResult:
     """Load an ``eval.json``."""
+    if not path.is_file():
+        got = "a folder" if path.is_dir() else "no such file"
+        raise ConfigError(
+            f"{path} must be an eval.json that 'worldfoundry evaluate' wrote, got {got}; check the path"
+        )
     return load_config(EvalResult, path)
 
 

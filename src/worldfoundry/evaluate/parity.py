@@ -78,7 +78,11 @@ Comparison = Callable[[GoldenCase], Iterator[Check]]
 def find_cases(folder: Path) -> list[Path]:
     """JSON files below ``folder`` that have their safetensors beside them, sorted."""
     if not folder.is_dir():
-        raise DataError(f"golden folder {str(folder)!r} must be an existing folder; check the path")
+        got = "a file" if folder.exists() else "no such folder"
+        raise DataError(
+            f"{folder} must be a folder of golden cases, the stored inputs and outputs of a reference, got {got}; a checkout "
+            "of the repository has them in tests/data/golden"
+        )
     cases = [p for p in sorted(folder.rglob("*.json")) if p.with_suffix(".safetensors").is_file()]
     if not cases:
         raise DataError(

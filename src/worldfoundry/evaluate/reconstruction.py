@@ -52,6 +52,8 @@ def evaluate_reconstruction(
             progress(group, sum(len(p) for p, _ in pairs), config.num_clips)
         if not pairs:
             raise DataError(f"group {group!r} has no clips to score; give at least one clip long enough")
+        scored = sum(len(p) for p, _ in pairs)
+        progress(group, scored, scored)  # of real clips, how many there are is known only now
         psnr, ssim = (np.concatenate(x) for x in zip(*pairs, strict=True))
         scores[group] = {"psnr_clip": psnr, "ssim_clip": ssim}
     if len(scores) > 1:

@@ -24,7 +24,7 @@ ROW_LABELS = {MODEL: "world model", CEILING: "ceiling", COPY_LAST: "copy last fr
 ROW_NOTES = {
     "truth": "what really happened",
     MODEL: "what the model expects",
-    CEILING: "truth through the tokenizer: the best the model could score",
+    CEILING: "truth through the tokenizer: what the tokenizer alone would score",
     COPY_LAST: "nothing moves",
     FLOW_WARP: "everything keeps its velocity",
 }

@@ -1,113 +1,171 @@
-"""The words of curation: what flows between the stages, what a stage is, who runs it.
+"""The words of curation: what a detector sees, what it keeps, who runs it.
 
-A *record* is a span of one source video. A *stage* turns one record into records (cut, scored, written) and *rejections*,
-each of which keeps the reason: nothing is dropped silently. All stages look at one source through a single pass over its
-small frames, in which each has a *measure*; then they judge the spans. An *executor* runs one function over many videos.
+A *source* is one video or image. One decode of it feeds every *detector*; each keeps a *timeline*, numbers over time that
+depend on no threshold. *Spans* of a source become clips or rejections later, from timelines and settings alone, so that a
+changed setting costs seconds. An *executor* runs one function over many sources.
+
+Times are presentation times in seconds; a span is half-open, ``start_s <= t < end_s``.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-
-class Reason(StrEnum):
-    """Why something was not kept."""
-
-    TOO_SHORT = "too_short"
-    STATIC = "static"
-    DAMAGED = "damaged"
-    DUPLICATE_SOURCE = "duplicate_source"
-    FAILED = "failed"
+Timeline = dict[str, np.ndarray]
+"""Arrays whose first axis is samples in order of time; ``seconds`` float64 [n] is always among them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A span of a source video on its way to becoming a clip."""
+class SourceInfo:
+    """What a source is, before its frames are decoded."""
 
     source: str
-    """Path of the source video below the source folder, with forward slashes."""
-    source_sha256: str
-    """Digest of the whole source file, 64 hex digits; empty if it could not be read."""
-    start_seconds: float = 0.0
-    """Presentation time of the first frame."""
-    end_seconds: float = 0.0
-    """End of the last frame: the span is half-open."""
-    fps: float = 0.0
-    """Average frame rate."""
-    num_frames: int = 0
-    """Frames in the span."""
-    width: int = 0
+    """Its path or URL below the input, with forward slashes."""
+    source_id: str
+    """Content address of the file, 40 hex digits: the same bytes have the same id wherever they lie."""
+    width: int
     """Columns of the upright picture."""
-    height: int = 0
+    height: int
     """Rows of the upright picture."""
-    clip_id: str = ""
-    """Content hash of source, span and settings."""
-    scores: Mapping[str, float] = field(default_factory=dict)
-    """What the stages measured, by name."""
-    path: str = ""
-    """The clip below the output folder, once written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rejection:
-    """A record that was not kept."""
-
-    record: Record
-    """What it was, with the scores it had by then."""
-    reason: Reason
-    """Code to count by."""
-    detail: str
-    """One line for people: the value and the rule it broke, or the error."""
-    traceback: str = ""
-    """Where it happened, for failures that nobody foresaw."""
+    fps: float
+    """Average frame rate; 1 for a still image."""
+    duration_s: float
+    """Length by the container; the decode knows better."""
+    is_still: bool = False
+    """Whether it is an image."""
 
 
 @runtime_checkable
-class Measure(Protocol):
-    """What one stage keeps of one video while its frames pass by; bounded by the number of frames, not of pixels."""
+class View(Protocol):
+    """One decoded frame as detectors see it; upright, in presentation order."""
 
-    def observe(self, pixels: np.ndarray, seconds: float) -> None:
-        """See the next small frame, uint8 [h, w, 3], and its presentation time."""
+    @property
+    def seconds(self) -> float:
+        """Presentation time."""
+        ...
+
+    @property
+    def small(self) -> np.ndarray:
+        """uint8 RGB [h, w, 3], at most 256 columns, never enlarged; the same array for all detectors, not to be changed."""
+        ...
+
+    @property
+    def luma(self) -> np.ndarray:
+        """uint8 [H, W] at full resolution, 0 to 255; converted on the first use, so look at few frames."""
         ...
 
 
 @runtime_checkable
-class Stage(Protocol):
-    """One step of curation: a plain picklable object without state."""
+class Meter(Protocol):
+    """What one detector keeps of one source while its frames pass by: memory for numbers, never for pictures."""
+
+    def observe(self, view: View) -> None:
+        """See the next frame."""
+        ...
+
+    def finish(self) -> Timeline:
+        """What was seen; called once, after the last frame."""
+        ...
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Measures one property of a source: a plain picklable object without state."""
 
     @property
     def name(self) -> str:
-        """Name in reports."""
+        """Key of its timeline."""
         ...
 
-    def begin(self, source: Record) -> Measure | None:
-        """A fresh measure for one video; None if the stage needs none."""
+    @property
+    def version(self) -> int:
+        """Raised whenever the numbers change: stored timelines of another version are made again."""
         ...
 
-    def judge(self, record: Record, measure: Any) -> Iterable[Record | Rejection]:
-        """What becomes of one record, given what its measure saw of the whole video."""
+    def begin(self, source: SourceInfo) -> Meter:
+        """A fresh meter for one source."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A half-open part of a source."""
+
+    start_s: float
+    """Time of the first frame."""
+    end_s: float
+    """End of the last frame."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What an executor returns in place of a result when the function raised or its process died."""
+    """What an executor returns in place of a result when the function raised, hung or its process died."""
 
+    kind: str
+    """error, timeout, crash, memory, or disk, which is no fault of the item."""
     error: str
     """One line: the kind of error and its message."""
-    traceback: str
-    """The whole trace."""
+    traceback: str = ""
+    """The whole trace, where there is one."""
+    attempts: int = 1
+    """How often it was tried."""
 
 
 @runtime_checkable
 class Executor(Protocol):
-    """Runs a function over items, anywhere, in any order; one bad item never harms the others."""
+    """Runs a function over items, each in a process that can be killed; one bad item never harms the others."""
 
     def __call__(
-        self, function: Callable[[Any], Any], items: Sequence[Any]
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        deadlines_s: Sequence[float],
+        stopped: Callable[[], bool] = ...,
     ) -> Iterator[tuple[int, Any | Failure]]:
-        """Pairs of an item's position and its result, as they are done."""
+        """Pairs of an item's position and its result, as they are done; once ``stopped``, no further item is begun."""
         ...
+
+    @property
+    def is_distributed(self) -> bool:
+        """Whether other machines may take part, so that waiting for models is spread too."""
+        ...
+
+    def for_models(self) -> "Executor":
+        """The same executor with what models need, such as a GPU for each worker where there are any."""
+        ...
+
+
+@runtime_checkable
+class Enricher(Protocol):
+    """A published model that looks at a few frames of a span; loaded once a process."""
+
+    @property
+    def name(self) -> str:
+        """Stands in the name of its results."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Digest of the weights."""
+        ...
+
+    @property
+    def num_frames(self) -> int:
+        """Frames it looks at, evenly over a span."""
+        ...
+
+    @property
+    def max_side_px(self) -> int:
+        """Longer side of these frames at most."""
+        ...
+
+    def __call__(self, frames: np.ndarray, seconds: np.ndarray) -> Mapping[str, Any]:
+        """Scores and, under ``embedding``, a vector, of uint8 [t, h, w, 3] at their times."""
+        ...
+
+
+Scores = Mapping[str, Any]
+"""Named numbers, words or tags of one span, as they stand in the index."""

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from worldfoundry.core.errors import DataError
+from worldfoundry.protocols.frames import Frames
 
 
 def from_uint8(pixels: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -23,39 +23,6 @@ def from_uint8(pixels: UInt8[Tensor, "..."]) -> Float[Tensor, "..."]:
 def to_uint8(pixels: Float[Tensor, "..."]) -> UInt8[Tensor, "..."]:
     """Values in [-1, 1] as displayed: rounded in the precision they have, those outside clamped."""
     return ((pixels.clamp(-1, 1) + 1) * 127.5 + 0.5).to(torch.uint8)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frames:
-    """Decoded uint8 RGB frames with their clock."""
-
-    pixels: np.ndarray
-    """uint8 [t, h, w, 3], RGB, full range."""
-    fps: float
-    """Average frame rate, frames per second."""
-    pts_seconds: np.ndarray
-    """float64 [t], presentation time of each frame, increasing."""
-
-    def __post_init__(self):
-        p = self.pixels
-        if p.dtype != np.uint8 or p.ndim != 4 or p.shape[-1] != 3 or len(p) == 0:
-            raise DataError(
-                f"frames must be uint8 [t>0, h, w, 3], got {p.dtype} {list(p.shape)}; convert them first"
-            )
-        if len(self.pts_seconds) != len(p) or not self.fps > 0:
-            raise DataError(
-                f"frames need fps > 0 and one time a frame, got fps {self.fps}, {len(self.pts_seconds)} times"
-            )
-
-    @classmethod
-    def at_constant_rate(cls, pixels: np.ndarray, fps: float) -> "Frames":
-        """Frames whose times are ``k / fps``."""
-        return cls(pixels=pixels, fps=fps, pts_seconds=np.arange(len(pixels)) / fps)
-
-    def to_clip(self) -> "Clip":
-        """The same frames as one float clip."""
-        x = torch.from_numpy(np.ascontiguousarray(self.pixels)).permute(3, 0, 1, 2)[None]
-        return Clip(pixels=from_uint8(x), fps=self.fps, start_seconds=float(self.pts_seconds[0]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,18 +1,20 @@
-"""The demo end to end, on a made-up clip and with models that know nothing, so that it takes seconds."""
+"""The demo end to end, on one real clip and with models that know nothing, so that it takes seconds."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
 from worldfoundry.cli import demo
-from worldfoundry.core.errors import DataError
+from worldfoundry.core.errors import ConfigError, DataError, UnknownNameError
 from worldfoundry.data.video_write import write_video
+from worldfoundry.evaluate.config import Score
 from worldfoundry.protocols.models import Carry, TokenizerSpec, WorldSpec
 from worldfoundry.protocols.video import Clip, Frames
 
-for _package in ("cv2", "scenedetect", "pyarrow", "mujoco"):
+for _package in ("cv2", "pyarrow", "mujoco"):
     pytest.importorskip(_package)
 
 
@@ -63,10 +65,10 @@ def _fakes(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_fakes")
-def test_the_demo_tells_the_whole_story(tmp_path, capsys):
-    samples, out = tmp_path / "samples", tmp_path / "out"
+def test_the_demo_tells_the_whole_story(tmp_path, capsys, samples):
+    real, (samples, out) = samples / "driving.mp4", (tmp_path / "samples", tmp_path / "out")
     samples.mkdir()
-    _moving_texture(samples / "pan & <tilt>.mp4", 5.0)
+    shutil.copy(real, samples / "pan & <tilt>.mp4")
     _moving_texture(samples / "short.mp4", 1.0)
     (samples / "broken.mp4").write_bytes(b"no video")
     line = ["--samples", str(samples), "--out", str(out), "--num-clips", "2", "--workers", "1", "--json"]
@@ -77,7 +79,10 @@ def test_the_demo_tells_the_whole_story(tmp_path, capsys):
     assert "pan &amp; &lt;tilt&gt;" in html
     assert html.count("<video") == 1 + 3 + 1  # round trip, scenes, real clip
     assert "damaged file" in html
-    assert "beats both floors at 0 of 3 horizons" in html
+    assert "beats both floors at 0 of 3 horizons in PSNR" in html
+    assert "cut into 1 clean clip. 1 of them went through the tokenizer" in html
+    assert "dB below the best guess that knows no physics, in PSNR over 3 s;" in html
+    assert "in new draws of the three scenes it knows" in html
     assert "https://" not in html
     result = json.loads((out / "eval.json").read_text(encoding="utf-8"))
     rows = result["groups"]["all"]
@@ -85,22 +90,57 @@ def test_the_demo_tells_the_whole_story(tmp_path, capsys):
 
 
 def test_a_missing_samples_folder_is_one_clear_error(tmp_path):
-    with pytest.raises(DataError, match="--samples"):
+    with pytest.raises(ConfigError, match="--samples must be a folder of videos"):
         demo.run(["--samples", str(tmp_path / "nowhere")])
 
 
 def test_an_existing_output_is_never_overwritten(tmp_path):
-    with pytest.raises(DataError, match="must not exist"):
+    with pytest.raises(ConfigError, match="must not exist"):
         demo.run(["--samples", str(tmp_path), "--out", str(tmp_path)])
 
 
 def test_clips_of_different_sources_come_first():
     from worldfoundry.cli.demo_work import choose
 
-    def row(source, seconds, kept=True):
-        return {"source": source, "start_seconds": 0.0, "end_seconds": seconds, "kept": kept}
+    def row(source, seconds, kept=True, fps=25.0):
+        decision = "kept" if kept else "rejected"
+        return {"source": source, "start_s": 0.0, "end_s": seconds, "decision": decision, "fps": fps}
 
-    clips = [row("a", 5), row("a", 6), row("b", 2), row("c", 9), row("d", 9, kept=False)]
-    assert [r["source"] for r in choose(clips, 3, seconds=3.7)] == ["a", "c", "a"]
-    with pytest.raises(DataError, match=r"10\.0 s"):
-        choose(clips, 3, seconds=10.0)
+    clips = [row("a", 5), row("a", 6), row("b", 2), row("c", 9), row("d", 9, kept=False), row("e", 9, fps=4)]
+    assert [r["source"] for r in choose(clips, 3, seconds=3.7, fps=10.0)] == ["a", "c", "a"]
+    assert [r["source"] for r in choose(clips, 9, seconds=3.7, fps=4.0)] == ["a", "c", "e", "a"]
+    with pytest.raises(DataError, match=r"must last 10\.0 s and run at 10 fps"):
+        choose(clips, 3, seconds=10.0, fps=10.0)
+
+
+@pytest.mark.usefixtures("_fakes")
+def test_what_cannot_work_leaves_no_folder(tmp_path, monkeypatch):
+    from worldfoundry.cli import demo_work
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "samples").mkdir()
+    with pytest.raises(DataError, match="must hold videos"):
+        demo.run([])
+
+    def unknown(name):
+        raise UnknownNameError("model", name, [])
+
+    _moving_texture(tmp_path / "samples/pan.mp4", 1.0)
+    monkeypatch.setattr(demo_work, "load_world", unknown)
+    with pytest.raises(UnknownNameError):
+        demo.run([])
+    assert [p.name for p in tmp_path.iterdir()] == ["samples"]
+
+
+def test_the_story_says_where_ssim_says_otherwise():
+    from worldfoundry.cli.demo_report import _ssim_caveat
+
+    def rows(model, copied):
+        score = {
+            k: {"1": Score(mean=v, ci95=None, n=3)} for k, v in (("model", model), ("copy-last", copied))
+        }
+        return {k: {"ssim_horizon": v} for k, v in score.items()}
+
+    assert _ssim_caveat(rows(0.8, 0.75)) == ""
+    said = " (in SSIM over the first 1 s it is below copying the last frame, 0.750 against 0.800)"
+    assert _ssim_caveat(rows(0.75, 0.8)) == said

@@ -1,3 +1,6 @@
+import os
+import stat
+
 import pytest
 
 from worldfoundry.core.files import atomic_folder, atomic_path
@@ -12,6 +15,22 @@ def test_a_file_appears_whole_under_a_name_with_its_suffix(tmp_path):
         assert not target.exists()
     assert target.read_text() == "whole"
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_file_may_be_read_by_whoever_may_read_a_new_one(tmp_path):
+    target, other = tmp_path / "latents.safetensors", tmp_path / "other"
+    for umask in (0o022, 0o077):
+        before = os.umask(umask)
+        try:
+            other.unlink(missing_ok=True)
+            other.write_text("")
+            with atomic_path(target) as temporary:
+                assert not temporary.exists()
+                temporary.write_text("private")
+                temporary.chmod(0o600)
+        finally:
+            os.umask(before)
+        assert stat.S_IMODE(target.stat().st_mode) == stat.S_IMODE(other.stat().st_mode)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):

@@ -24,5 +24,9 @@ def test_a_folder_without_videos_and_none_at_all_are_errors(tmp_path):
         find_videos(tmp_path / "gone")
 
 
-def test_curation_and_preparation_find_the_same_videos():
-    assert ingest.find_videos is find_videos
+def test_curation_and_preparation_find_the_same_videos(tmp_path):
+    for name in ("b.MP4", "a/z.mov", "a/b/c.ts", ".hidden/x.mp4", "a/.x.mp4", "notes.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [str(path) for path in find_videos(tmp_path)]
+    assert [source.url for source in ingest.find_sources([tmp_path])] == found

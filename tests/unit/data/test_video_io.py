@@ -1,5 +1,6 @@
 """Video in: every codec and container, exact spans, and one clear error for each kind of broken file."""
 
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,8 +32,13 @@ PAIRS = [
 
 
 @pytest.fixture(autouse=True)
-def _no_chatter(monkeypatch):
+def _tame_encoders(monkeypatch):
+    """SVT-AV1 talks, and gives its caller real-time priority, which would starve all that runs beside the tests."""
     monkeypatch.setenv("SVT_LOG", "0")
+    policy = os.sched_getscheduler(0) if hasattr(os, "sched_getscheduler") else None
+    yield
+    if policy is not None and os.sched_getscheduler(0) != policy:
+        os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
 def moving_square(num_frames: int, height: int = 64, width: int = 96) -> np.ndarray:
@@ -227,7 +233,8 @@ def test_a_still_image_is_a_video_of_one_frame(tmp_path, suffix):
     info = probe(path)
     assert (info.is_still, info.num_frames, info.duration_seconds) == (True, 1, 1.0)
     encode(tmp_path / "a.mp4", moving_square(3))
-    assert "still image" in error_of(tmp_path / "a.mp4", read_image)
+    said = error_of(tmp_path / "a.mp4", read_image)
+    assert "must be a still image, got a video; give it as one (--video on the command line)" in said
 
 
 def test_resizing_happens_only_when_asked_for(tmp_path):
@@ -239,8 +246,8 @@ def test_resizing_happens_only_when_asked_for(tmp_path):
     np.testing.assert_array_equal(np.stack([f.pixels for f in streamed]), read_video(path, height=32).pixels)
 
 
-@pytest.mark.parametrize("source_fps", [10.0, 25.0, 29.97])
-@pytest.mark.parametrize("fps", [5.0, 10.0, 24.0, 60.0])
+@pytest.mark.parametrize("source_fps", [24.0, 25.0, 29.97])
+@pytest.mark.parametrize("fps", [5.0, 10.0, 24.0])
 def test_resampling_takes_the_nearest_frame_in_time(source_fps, fps):
     frames = Frames.at_constant_rate(
         np.arange(40, dtype=np.uint8)[:, None, None, None].repeat(3, -1), source_fps
@@ -252,8 +259,22 @@ def test_resampling_takes_the_nearest_frame_in_time(source_fps, fps):
     np.testing.assert_allclose(
         distance, np.abs(frames.pts_seconds - out.pts_seconds[:, None]).min(1), atol=1e-8
     )
-    one = Frames.at_constant_rate(frames.pixels[:1], 1.0)
-    assert len(resample_rate(one, 3.0).pixels) == 3
+    assert len(np.unique(out.pixels[:, 0, 0, 0])) == len(out.pixels)
+
+
+def test_no_frame_is_repeated_to_reach_a_higher_rate(tmp_path):
+    frames = Frames.at_constant_rate(moving_square(30), 9.95)
+    assert len(resample_rate(frames, 10.0).pixels) == 30  # within the rounding of a container
+    with pytest.raises(
+        DataError, match=r"a\.mp4 must run at 10\.1 fps or more, got 9\.95: frames would repeat"
+    ):
+        resample_rate(frames, 10.1, source="a.mp4")
+    path = encode(tmp_path / "slow.mp4", moving_square(30), rate=5)
+    with pytest.raises(DataError, match=r"slow\.mp4 must run at 10 fps or more, got 5: frames would repeat"):
+        read_last(path, 2, fps=10.0)
+    assert len(read_last(path, 1, fps=10.0).pixels) == 1
+    with pytest.raises(ConfigError, match="fps must be above 0"):
+        resample_rate(frames, 0.0)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm", "avi"])

@@ -38,6 +38,19 @@ def test_a_known_error_gives_the_known_psnr():
     assert score.mean == pytest.approx(20 * np.log10(255 / 25.5), abs=0.2)
 
 
+def test_the_progress_of_a_group_ends_at_its_number_of_clips():
+    clip, said = _frames(5, 16, 16).to_clip(), []
+    config = ReconstructionConfig(num_clips=50, num_frames=5, size_px=16)
+    evaluate_reconstruction(
+        config,
+        {"real": [clip, clip]},
+        tokenizer=OffsetTokenizer(),
+        models={},
+        progress=lambda *now: said.append(now),
+    )
+    assert said[-1] == ("real", 2, 2)
+
+
 def test_an_empty_group_is_refused():
     config = ReconstructionConfig(num_clips=1)
     with pytest.raises(DataError, match="no clips"):

@@ -1,0 +1,1 @@
+"""Labelled footage, made here, to train the detectors and to judge them."""

@@ -1,0 +1,204 @@
+"""What is stored of one source, and what makes it stale.
+
+::
+
+    analysis/<aa>/<source_id>-<fingerprint>.npz    timelines: the commit of the analysis
+    analysis/<aa>/<source_id>-<fingerprint>.json   why there are none: rejected, failed or quarantined
+    records/<aa>/<source_id>.json                  clips on disk: the commit of the encoding
+
+A fingerprint names the code and the settings that a result depends on, and nothing else: results of two settings never
+mix, and only what a changed setting concerns is made again. Files depend on content alone, never on the name of a source,
+the time or the machine.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from worldfoundry.core.errors import DataError
+from worldfoundry.curate.store import Store
+from worldfoundry.protocols.curation import Detector, Failure, SourceInfo, Timeline
+
+DECODE_VERSION = 1
+"""Raised whenever the frames that detectors see change."""
+Row = dict[str, Any]
+"""One line of the index."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """What one decode of a source gave."""
+
+    info: SourceInfo
+    """The source; its name is not stored but put in by the reader."""
+    seconds: np.ndarray
+    """float64 [n], presentation time of every good frame."""
+    damage_s: np.ndarray
+    """float64 [m], about when frames were damaged or missing."""
+    num_promised: int
+    """Frames by the header; 0 where it does not say."""
+    is_cut_short: bool
+    """Whether the file ends before its container says."""
+    timelines: Mapping[str, Timeline]
+    """By the name of their detector."""
+
+    @property
+    def end_s(self) -> float:
+        """End of the last frame."""
+        n = len(self.seconds)
+        step = float(self.seconds[-1] - self.seconds[0]) / (n - 1) if n > 1 else 1 / self.info.fps
+        return float(self.seconds[-1]) + step
+
+    @property
+    def share_lost(self) -> float:
+        """Share of the frames that are damaged or missing."""
+        lost = len(self.damage_s)
+        if self.is_cut_short:
+            lost = max(lost, self.num_promised - len(self.seconds))
+        return lost / max(1, lost + len(self.seconds))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """Why a source has no analysis, or its clips could not be made."""
+
+    state: Literal["rejected", "failed", "quarantined"]
+    """rejected: the file is not usable, for good. failed: tried again by the next run. quarantined: left alone."""
+    reason: str
+    """damaged, or the kind of failure."""
+    detail: str
+    """One line."""
+    traceback: str = ""
+    """Where it happened."""
+    attempts: int = 1
+    """How often it was tried."""
+
+    @classmethod
+    def of(cls, failure: Failure, hide: Iterable[str] = ()) -> "Trouble":
+        """What a failure of a worker becomes; paths of this machine are taken out of the message."""
+        detail, trace = failure.error, failure.traceback
+        for path in hide:
+            detail = detail.replace(f"{path} ", "").replace(path, "the file")
+            trace = trace.replace(path, "the file")
+        state = "failed" if failure.kind == "error" else "quarantined"
+        if failure.kind == "error" and detail.startswith("DataError: "):
+            return cls(state="rejected", reason="damaged", detail=detail.removeprefix("DataError: "))
+        return cls(
+            state=state,
+            reason=failure.kind,
+            detail=" ".join(detail.split()),
+            traceback=trace,
+            attempts=failure.attempts,
+        )
+
+
+def analysis_fingerprint(detectors: Iterable[Detector]) -> str:
+    """Sixteen hex digits that name the detectors with their settings."""
+    return _digest([DECODE_VERSION, *map(detector_key, detectors)])
+
+
+def detector_key(detector: Detector) -> str:
+    """Name, version and settings of a detector."""
+    fields = dataclasses.asdict(detector) if dataclasses.is_dataclass(detector) else {}  # pyright: ignore[reportArgumentType]
+    settings = {k: v for k, v in fields.items() if k not in ("name", "version")}
+    return f"{detector.name}@{detector.version}" + (
+        f" {json.dumps(settings, sort_keys=True, default=str)}" if settings else ""
+    )
+
+
+def source_path(kind: str, source_id: str, suffix: str) -> str:
+    """Name of a file about a source, two hex digits of it being a folder."""
+    return f"{kind}/{source_id[:2]}/{source_id}{suffix}"
+
+
+def save_analysis(store: Store, name: str, analysis: Analysis, keys: Mapping[str, str]) -> None:
+    """Commit an analysis; equal ones give equal bytes."""
+    info = {k: getattr(analysis.info, k) for k in SourceInfo.__dataclass_fields__ if k != "source"}
+    meta = {
+        "schema": 1,
+        "info": info,
+        "num_promised": analysis.num_promised,
+        "is_cut_short": analysis.is_cut_short,
+        "detectors": dict(keys),
+    }
+    arrays = {"seconds": analysis.seconds, "damage_s": analysis.damage_s}
+    for detector, timeline in analysis.timelines.items():
+        arrays |= {f"{detector}/{key}": np.asarray(value) for key, value in timeline.items()}
+    text = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
+    with store.writing(name) as path:
+        np.savez_compressed(path, meta=text, **{k: arrays[k] for k in sorted(arrays)})  # pyright: ignore[reportArgumentType]
+
+
+def load_analysis(store: Store, name: str, source: str = "") -> tuple[Analysis, dict[str, str]]:
+    """A committed analysis and the keys of its detectors; ``source`` is the name it goes by now."""
+    try:
+        with np.load(io.BytesIO(store.read_bytes(name))) as file:
+            arrays = {key: file[key] for key in file.files}
+        meta = json.loads(arrays.pop("meta").tobytes())
+    except (ValueError, KeyError, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise DataError(
+            f"{store.url(name)} must be an analysis, got {error}; remove it and run again"
+        ) from error
+    timelines: dict[str, Timeline] = {}
+    for key, value in arrays.items():
+        detector, _, array = key.partition("/")
+        if array:
+            timelines.setdefault(detector, {})[array] = value
+    analysis = Analysis(
+        info=SourceInfo(source=source, **meta["info"]),
+        seconds=arrays["seconds"],
+        damage_s=arrays["damage_s"],
+        num_promised=meta["num_promised"],
+        is_cut_short=meta["is_cut_short"],
+        timelines=timelines,
+    )
+    return analysis, meta["detectors"]
+
+
+def read_json(store: Store, name: str) -> Any | None:
+    """A stored document, None if there is none."""
+    try:
+        return json.loads(store.read_bytes(name))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise DataError(f"{store.url(name)} must be JSON, got {error}; remove it and run again") from error
+
+
+def write_json(store: Store, name: str, value: Any) -> None:
+    """Store a document."""
+    store.write_bytes(name, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def read_trouble(store: Store, name: str) -> Trouble | None:
+    """Stored trouble, None if there is none."""
+    document = read_json(store, name)
+    return None if document is None else Trouble(**document)
+
+
+def write_trouble(store: Store, name: str, trouble: Trouble) -> None:
+    """Store trouble."""
+    write_json(store, name, dataclasses.asdict(trouble))
+
+
+def _digest(value: Any) -> str:
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=8).hexdigest()
+
+
+def digest_of(*values: Any) -> str:
+    """Sixteen hex digits that name JSON values."""
+    return _digest(list(values))
+
+
+def clip_id_of(source_id: str, start_s: float, end_s: float, encode: Any) -> str:
+    """Twenty hex digits that name a clip: equal exactly if content, span and encoding are."""
+    span = [round(start_s * 1e6), round(end_s * 1e6)]
+    return hashlib.blake2b(json.dumps([source_id, *span, encode]).encode(), digest_size=10).hexdigest()
