@@ -58,9 +58,11 @@ install_torch() {
 make_venv
 pip_install --upgrade "pip>=25.1"
 install_torch
-say "installing worldfoundry with every extra"
-pip_install -e ".[all]"
 if [ "${1:-}" = dev ]; then
-    say "installing the tools for developers"
-    pip_install --group dev
+    # In one go: the clients of object stores and their test server must agree on one botocore.
+    say "installing worldfoundry with every extra and the tools for developers"
+    pip_install -e ".[all]" --group dev
+else
+    say "installing worldfoundry with every extra"
+    pip_install -e ".[all]"
 fi

@@ -74,7 +74,7 @@ def test_what_is_not_supported_is_never_passed(tmp_path):
 
 @pytest.mark.parametrize("name", ["missing", "."])
 def test_a_folder_without_cases_is_a_data_error(tmp_path, name):
-    with pytest.raises(DataError, match="folder of golden cases|golden folder"):
+    with pytest.raises(DataError, match=r"folder of golden cases|golden folder"):
         list(run_parity(tmp_path / name))
     with pytest.raises(DataError):
         run([str(tmp_path / name)])
