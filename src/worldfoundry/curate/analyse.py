@@ -8,15 +8,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from worldfoundry.core.errors import DataError
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.detect import DETECTORS
 from worldfoundry.curate.records import (
     Analysis,
     analysis_fingerprint,
-    detector_key,
     load_analysis,
     save_analysis,
     source_path,
+    timeline_key,
 )
 from worldfoundry.curate.store import Store, local_copy
 from worldfoundry.data.views import Views
@@ -60,7 +61,7 @@ class Analyse:
         cv2.setNumThreads(
             1
         )  # results depend on how OpenCV divides a picture, and work is spread over sources
-        keys = {d.name: detector_key(d) for d in self.detectors}
+        keys = {d.name: timeline_key(d) for d in self.detectors}
         name = self.name_of(job.info.source_id)
         kept = self._still_good(job.info.source_id, name, keys)
         fresh = [d for d in self.detectors if d.name not in kept]
@@ -83,7 +84,10 @@ class Analyse:
         kept: dict[str, Timeline] = {}
         for other in self.store.names(source_path("analysis", source_id, "").rsplit("/", 1)[0]):
             if source_id in other and other.endswith(".npz") and other != name:
-                older, their = load_analysis(self.store, other)
+                try:
+                    older, their = load_analysis(self.store, other)
+                except DataError:  # of no use, and no fault of the source
+                    continue
                 kept |= {n: t for n, t in older.timelines.items() if n in keys and their.get(n) == keys[n]}
         return kept
 

@@ -179,7 +179,12 @@ def rank_of(row: Row) -> tuple[Any, ...]:
     """Sorts copies of one clip: more pixels, better quality, longer; the id makes the order total."""
     quality = row.get("quality")
     length = row["end_s"] - row["start_s"]
-    return row["width"] * row["height"], quality if quality is not None else 0.0, length, row["clip_id"]
+    return (
+        row["source_width"] * row["source_height"],
+        quality if quality is not None else 0.0,
+        length,
+        row["clip_id"],
+    )
 
 
 def _drop_copies(
@@ -243,6 +248,7 @@ def undecided(rows: Sequence[Row]) -> list[Row]:
     for row in rows:
         if row["clip_id"] and row["decision"] in ("kept", "rejected") and row["reason"] not in _ABOUT_LENGTH:
             row = {**row, "decision": "", **dict.fromkeys(_DECIDED_HERE)}
+            row |= {"width": row["source_width"], "height": row["source_height"]}
         fresh.append(dict(row))
     return fresh
 

@@ -38,6 +38,8 @@ _FIRST = {
     "num_frames": pa.int64(),
     "width": pa.int32(),
     "height": pa.int32(),
+    "source_width": pa.int32(),
+    "source_height": pa.int32(),
     "fps": pa.float64(),
     "is_still": pa.bool_(),
     "decision": pa.string(),
@@ -176,14 +178,17 @@ def load_set(store: Store) -> CuratedSet:
     return CuratedSet(store, manifest, config, read_index(store))
 
 
-def flags_of(config: CurateConfig) -> list[str]:
-    """The settings that are not the default, as the command takes them."""
-    usual = dict(_flat(to_json(CurateConfig())))
-    return [
-        f"--{name.replace('_', '-')} {' '.join(shlex.quote(str(v)) for v in _words(value))}"
-        for name, value in _flat(to_json(config))
-        if usual.get(name) != value
-    ]
+def flags_of(config: CurateConfig, base: CurateConfig | None = None) -> list[str]:
+    """The settings that differ from ``base``, or from the default, as the command takes them."""
+    usual = dict(_flat(to_json(base or CurateConfig())))
+    return [_flag(name, value) for name, value in _flat(to_json(config)) if usual.get(name) != value]
+
+
+def _flag(name: str, value: Any) -> str:
+    *path, last = name.replace("_", "-").split(".")
+    if isinstance(value, bool):
+        return "--" + ".".join([*path, last if value else f"no-{last}"])
+    return " ".join(["--" + ".".join([*path, last]), *(shlex.quote(str(v)) for v in _words(value))])
 
 
 def _words(value: Any) -> list[Any]:

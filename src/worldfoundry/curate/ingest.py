@@ -208,7 +208,8 @@ def _stamp(facts: dict) -> str:
 def _walk(base: str) -> Iterable[str]:
     for root, folders, names in os.walk(base):
         folders[:] = [f for f in folders if not f.startswith(".")]
-        yield from (os.path.join(root, n) for n in names if _is_wanted(n))
+        paths = (os.path.join(root, n) for n in names if _is_wanted(n))
+        yield from (p for p in paths if os.path.isfile(p))  # a pipe would be waited for until its deadline
 
 
 def _stated(paths: Iterable[str]) -> dict[str, tuple[str, int]]:

@@ -73,10 +73,11 @@ class Worker:
         self.close()
         context = _context()
         self._pipe, theirs = context.Pipe()
-        self._process = context.Process(
+        process = context.Process(
             target=_serve, args=(theirs, self._memory_bytes, dict(os.environ)), daemon=True
         )
-        self._process.start()
+        process.start()
+        self._process = process
         theirs.close()
         try:
             if self._pipe.poll(_START_S):
@@ -185,11 +186,15 @@ class _Pool:
                 self._done.put((k, result))
         except queue.Empty:
             pass
-        except WorkerError as error:
-            self._done.put(error)
+        except Exception as error:  # noqa: BLE001  whatever it is, the reader must hear of it
+            self._done.put(
+                error if isinstance(error, WorkerError) else WorkerError(f"a worker failed: {error!r}")
+            )
         finally:
-            worker.close()
-            self._done.put(None)
+            try:
+                worker.close()
+            finally:
+                self._done.put(None)
 
     def _next(self) -> Any:
         """The next result; wakes up now and then, so that signals are seen."""

@@ -151,11 +151,12 @@ def _result(
     def count(*decisions: str) -> dict[str, int]:
         return dict(sorted(Counter(r["reason"] for r in rows if r["decision"] in decisions).items()))
 
+    captions = sum(row.get("caption_state") == "error" for row in rows)
     return CurateResult(
         num_sources=num_sources,
         kept=sum(row["decision"] == "kept" for row in rows),
         rejected=count("rejected"),
-        failed=count(*_BROKEN),
+        failed=count(*_BROKEN) | ({"caption": captions} if captions else {}),
         examples=tuple(
             f"{r['source']}: {r['detail']}"
             for r in rows
@@ -170,23 +171,28 @@ def _result(
 @contextmanager
 def _claimed(store: Store, request: Request) -> Iterator[dict[str, Any]]:
     """Make ``out`` this run's: it is empty or a set of the same inputs, and nobody else writes to it."""
-    stored = read_json(store, "manifest.json")
-    ours = {"inputs": list(request.inputs), "only": list(request.only)}
-    if stored is not None and {k: stored.get(k) for k in ours} != ours:
-        raise ConfigError(
-            f"out {store.root!r} holds a set of other inputs ({' '.join(map(str, stored.get('inputs', ())))}); name them too, "
-            "or give another folder"
-        )
-    if stored is None and store.names():
-        raise ConfigError(
-            f"out {store.root!r} must be empty or a curated set, got other files; give another folder"
-        )
-    check_writable(store)
-    manifest = {"schema": SCHEMA, "state": "unfinished", **ours, "config": to_json(request.config)}
     with _locked(store):
+        stored = read_json(store, "manifest.json")
+        ours = {"inputs": list(request.inputs), "only": list(request.only)}
+        if stored is not None and {k: stored.get(k) for k in ours} != ours:
+            raise ConfigError(
+                f"out {store.root!r} holds a set of other inputs ({_named(stored)}), got {_named(ours)}; name them too, or give "
+                "another folder"
+            )
+        if stored is None and store.names():
+            raise ConfigError(
+                f"out {store.root!r} must be empty or a curated set, got other files; give another folder"
+            )
+        check_writable(store)
+        manifest = {"schema": SCHEMA, "state": "unfinished", **ours, "config": to_json(request.config)}
         store.clean()
         write_json(store, "manifest.json", manifest)
         yield manifest
+
+
+def _named(manifest: dict[str, Any]) -> str:
+    only = manifest.get("only") or ()
+    return " ".join(map(str, [*manifest.get("inputs", ()), *(["--only", *only] if only else [])]))
 
 
 @contextmanager
@@ -196,6 +202,12 @@ def _locked(store: Store) -> Iterator[None]:
     ):  # object stores have no locks; equal names have equal bytes, so two runs only waste work
         yield
         return
+    try:
+        Path(store.root).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"out {store.root!r} must be a folder that can be made, got {error}; check the path and its rights"
+        ) from error
     folder = os.open(Path(store.root), os.O_RDONLY)
     try:
         try:

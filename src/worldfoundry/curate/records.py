@@ -15,6 +15,8 @@ import dataclasses
 import hashlib
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -141,7 +143,7 @@ def load_analysis(store: Store, name: str, source: str = "") -> tuple[Analysis, 
         with np.load(io.BytesIO(store.read_bytes(name))) as file:
             arrays = {key: file[key] for key in file.files}
         meta = json.loads(arrays.pop("meta").tobytes())
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise DataError(
@@ -187,6 +189,11 @@ def read_trouble(store: Store, name: str) -> Trouble | None:
 def write_trouble(store: Store, name: str, trouble: Trouble) -> None:
     """Store trouble."""
     write_json(store, name, dataclasses.asdict(trouble))
+
+
+def timeline_key(detector: Detector) -> str:
+    """What a stored timeline depends on: the detector, and the frames that it was shown."""
+    return f"decode@{DECODE_VERSION} {detector_key(detector)}"
 
 
 def _digest(value: Any) -> str:

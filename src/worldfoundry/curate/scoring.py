@@ -80,6 +80,8 @@ def _row(analysis: Analysis, piece: Piece, config: CurateConfig, detectors: Sequ
         **{k: getattr(piece, k) for k in ("start_s", "end_s", "num_frames", "fps")},
         "width": info.width,
         "height": info.height,
+        "source_width": info.width,
+        "source_height": info.height,
         "is_still": info.is_still,
         "is_variable": piece.is_variable,
         "decision": "",

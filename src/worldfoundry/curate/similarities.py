@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from worldfoundry.curate.detect import alignment, descriptor
-from worldfoundry.curate.records import detector_key
+from worldfoundry.curate.records import timeline_key
 from worldfoundry.curate.store import Store
 
 NAME = "similarities.parquet"
@@ -69,4 +69,4 @@ def write_similarities(store: Store, pairs: Mapping[Pair, float]) -> None:
 
 
 def _compared_by() -> bytes:
-    return f"{detector_key(descriptor.DescriptorDetector())} alignment@{alignment.VERSION}".encode()
+    return f"{timeline_key(descriptor.DescriptorDetector())} alignment@{alignment.VERSION}".encode()

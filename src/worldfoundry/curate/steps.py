@@ -119,7 +119,8 @@ class Steps:
         trouble = Trouble.of(failure, hide=(source.url,))
         source_id = ""
         try:
-            if "://" not in source.url:
+            # What hung a worker would hang this process too.
+            if "://" not in source.url and failure.kind != "timeout":
                 source_id = content_address(source.url)
         except OSError as error:
             trouble = Trouble(
@@ -143,6 +144,8 @@ class Steps:
         stale_ids = {f.info.source_id for f in stale}
         for f in good:
             if f.info.source_id not in stale_ids:
+                if self._trouble_name(f.info.source_id) in there:  # of an earlier try
+                    self.store.remove(self._trouble_name(f.info.source_id))
                 self._score(f)
         troubles: dict[str, Trouble] = {}
         for k, result in self._each(step, jobs, deadlines):
@@ -161,7 +164,11 @@ class Steps:
     def _score(self, found: Found) -> None:
         rows = guarded(lambda info: candidates(self._analysis(info), self.config, self.detectors), found.info)
         if isinstance(rows, Failure):
-            trouble = replace(Trouble.of(rows), state="failed", detail=f"decide: {rows.error}")
+            if rows.error.startswith("DataError"):  # it cannot be read: the next run makes it anew
+                self.store.remove(source_path("analysis", found.info.source_id, f"-{self.fingerprint}.npz"))
+            trouble = replace(
+                Trouble.of(rows), state="failed", reason="error", detail=f"decide: {rows.error}"
+            )
             rows = [source_row(_unknown(found.source, found.info.source_id), trouble)]
         self.scored[found.info.source_id] = rows
         kept = sum(not row["decision"] for row in screen(rows, self.config))

@@ -17,6 +17,7 @@ from typing import Any
 from worldfoundry.core.errors import ConfigError, DataError, require_package
 from worldfoundry.core.files import atomic_path
 
+_PROBE = ".preflight.tmp-0"  # hidden: a run that is killed here leaves an empty set
 DISK_ERRORS = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EROFS))
 """Errors that say that nothing more can be written; no fault of what was to be written."""
 
@@ -137,7 +138,8 @@ def local_copy(url: str) -> Iterator[Path]:
         try:
             file_system(url).get_file(url, str(path))
         except FileNotFoundError as error:
-            raise DataError(f"{url} must exist, got no such object; check the URL") from error
+            # No fault of the content: tried again by the next run.
+            raise FileNotFoundError(f"{url} must exist, got no such object; check the URL") from error
         yield path
 
 
@@ -149,8 +151,8 @@ def file_system(url: str) -> Any:
 def check_writable(store: Store) -> None:
     """Write and remove a small file, or say what is wrong with the folder."""
     try:
-        store.write_bytes("preflight", b"worldfoundry")
-        store.remove("preflight")
+        store.write_bytes(_PROBE, b"worldfoundry")
+        store.remove(_PROBE)
     except OSError as error:
         raise DataError(
             f"out {store.root!r} must be a folder that can be written to, got {error}; check the path and its rights"

@@ -110,7 +110,7 @@ class Views:
     damage_s: list[float] = field(default_factory=list)
     """About when frames were damaged, unreadable or out of order."""
     is_cut_short: bool = False
-    """Whether bytes are missing at the end of the file."""
+    """Whether bytes are missing at the end of the file, or it could not be read to its end."""
 
     def __iter__(self) -> Iterator[FrameView]:
         with video_io._opened(self.path) as video:
@@ -141,9 +141,14 @@ class Views:
         while errors < _MAX_ERRORS_IN_A_ROW:
             try:
                 packet = next(packets)
+            except (StopIteration, av.error.EOFError):
+                return
+            except av.error.FFmpegError:  # the container cannot be read on: whatever follows is lost
+                break
+            try:
                 frames = packet.decode()
                 errors = 0
-            except (StopIteration, av.error.EOFError):
+            except av.error.EOFError:
                 return
             except av.error.FFmpegError:
                 errors += 1
@@ -156,6 +161,8 @@ class Views:
                     seconds = float(frame.pts * video.time_base)
                 number += 1
                 yield frame, seconds
+        self.damage_s.append(round(seconds, 6))
+        self.is_cut_short = True
 
 
 def iter_views(path: str | os.PathLike[str]) -> Iterator[FrameView]:

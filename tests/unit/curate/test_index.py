@@ -5,8 +5,15 @@ import shlex
 import tyro
 
 from worldfoundry.cli.curate import RunArgs
-from worldfoundry.curate.config import CurateConfig, MotionConfig, ShotsConfig, TypeConfig
-from worldfoundry.curate.index import CuratedSet, read_index, schema_of, write_index
+from worldfoundry.curate.config import (
+    CurateConfig,
+    DedupConfig,
+    MotionConfig,
+    ShardConfig,
+    ShotsConfig,
+    TypeConfig,
+)
+from worldfoundry.curate.index import CuratedSet, flags_of, read_index, schema_of, write_index
 from worldfoundry.curate.store import open_store
 
 
@@ -43,3 +50,15 @@ def test_equal_rows_give_equal_bytes_and_come_back(tmp_path):
     (found,) = read_index(store, "a.parquet")
     assert (found["shake"], found["tags"], found["motion"]) == (None, ["x", "y"], None)
     assert "unknown" not in found
+
+
+def test_the_settings_of_a_set_are_flags_that_the_command_takes():
+    config = CurateConfig(
+        motion=MotionConfig(min=0.25),
+        type=TypeConfig(drop=("screen", "still"), target={"natural": 0.5}),
+        dedup=DedupConfig(perceptual=False),
+        shard=ShardConfig(enabled=True, lengths_s=(2.0, 4.0)),
+    )
+    words = shlex.split(" ".join(flags_of(config)))
+    assert tyro.cli(CurateConfig, args=words) == config
+    assert flags_of(config, config) == []

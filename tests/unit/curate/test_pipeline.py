@@ -21,13 +21,16 @@ from worldfoundry.curate.config import (
     ShotsConfig,
     TypeConfig,
 )
-from worldfoundry.curate.index import read_index
+from worldfoundry.curate.decide import decide_again
+from worldfoundry.curate.detect.descriptor import DescriptorDetector
+from worldfoundry.curate.index import load_set, read_index
 from worldfoundry.curate.local import LocalExecutor
 from worldfoundry.curate.pipeline import Request, run
 from worldfoundry.curate.store import open_store
 from worldfoundry.curate.watch import BreakerTrippedError, DrainedError
 from worldfoundry.data.video_io import probe, read_video
-from worldfoundry.data.video_write import write_image
+from worldfoundry.data.video_write import write_image, write_video
+from worldfoundry.protocols.frames import Frames
 
 CONFIG = CurateConfig(
     shots=ShotsConfig(min_s=0.5, max_s=4.0),
@@ -257,6 +260,46 @@ def test_a_height_cap_scales_down_and_never_up(tmp_path):
         (row,) = rows_of(tmp_path / str(cap))
         info = probe(tmp_path / str(cap) / row["path"])
         assert (info.height, info.width) == (row["height"], row["width"]) == size
+
+
+def test_the_best_copy_is_told_by_its_source_whatever_its_clip_became(tmp_path):
+    """The larger of two copies stays, also where clips are scaled down, also when decided again from the index."""
+    pixels = np.stack(blobs(5, 24, 3))
+    large = np.repeat(np.repeat(pixels, 2, 1), 2, 2)
+    (tmp_path / "in").mkdir()
+    for name, frames in (("large", large), ("small", pixels)):
+        write_video(tmp_path / "in" / f"{name}.mp4", Frames.at_constant_rate(frames, FPS), crf=10)
+    config = dataclasses.replace(
+        CONFIG, encode=EncodeConfig(max_height=48), dedup=DedupConfig(min_similarity=0.4)
+    )
+    detectors = (Change(), Fault(), DescriptorDetector())
+    curate(tmp_path / "in", tmp_path / "out", config, detectors=detectors)
+    curated = load_set(open_store(tmp_path / "out"))
+    found = {row["source"]: (row["decision"], row["reason"]) for row in curated.rows}
+    assert found == {"large.mp4": ("kept", None), "small.mp4": ("rejected", "duplicate")}
+    again = decide_again(
+        curated.rows, curated.config, curated.config, analyses=curated.analysis, detectors=detectors
+    )
+    assert {row["source"]: (row["decision"], row["reason"]) for row in again} == found
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    video(tmp_path / "in" / "a.mp4", (1, 12, 2))
+    os.mkfifo(tmp_path / "in" / "b.mp4")
+    curate(tmp_path / "in", tmp_path / "out")
+    assert [row["source"] for row in rows_of(tmp_path / "out")] == ["a.mp4"]
+
+
+def test_a_broken_analysis_is_made_anew(tmp_path):
+    source, out = video(tmp_path / "in" / "a.mp4", (1, 12, 2)).parent, tmp_path / "out"
+    curate(source, out)
+    expected = everything(out)
+    (analysis,) = out.glob("analysis/*/*.npz")
+    analysis.write_bytes(analysis.read_bytes()[:300])
+    assert curate(source, out).failed == {"error": 1}
+    assert curate(source, out).kept == 1
+    assert everything(out) == expected
 
 
 def test_a_set_is_never_a_mixture(straight, footage, tmp_path):

@@ -3,6 +3,8 @@
 import functools
 import io
 import json
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -13,7 +15,7 @@ from worldfoundry.core.config import to_json
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.decide import rules
 from worldfoundry.curate.detect import thumbnails
-from worldfoundry.curate.index import CuratedSet
+from worldfoundry.curate.index import CuratedSet, flags_of
 from worldfoundry.curate.records import source_path
 from worldfoundry.curate.report.facts import Picture, Row, SetFacts
 from worldfoundry.curate.report.text import quoted
@@ -92,8 +94,8 @@ def _part(loaded: CuratedSet, source_id: str, prefix: str) -> dict[str, np.ndarr
             return {
                 key.removeprefix(prefix) or key: file[key] for key in file.files if key.startswith(prefix)
             }
-    except FileNotFoundError:
-        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None  # a page without a picture is better than no page
 
 
 def _notice(loaded: CuratedSet, rows: Sequence[Row], config: CurateConfig) -> str:
@@ -105,7 +107,7 @@ def _notice(loaded: CuratedSet, rows: Sequence[Row], config: CurateConfig) -> st
         ", ".join(f"{name} {before.get(name)} \u2192 {after[name]}" for name in changed)
         or "no setting changed"
     )
-    flags = " ".join(f"--{name} {quoted(str(after[name]))}" for name in changed)
+    flags = " ".join(flags_of(config, loaded.config))
     inputs = " ".join(quoted(str(name)) for name in loaded.manifest.get("inputs", ()))
     return (
         f"Decided again from stored scores: {words}. {kept:,} clips would be kept; the set holds {had:,}. Its clips and "
