@@ -13,7 +13,7 @@ from tests.unit.curate.standins import video
 
 from worldfoundry.cli import curate as command
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.curate.index import read_index
+from worldfoundry.curate.index import read_index, schema_of_index, write_index
 from worldfoundry.curate.store import open_store
 from worldfoundry.data.video_io import probe, read_video
 
@@ -86,15 +86,29 @@ def test_a_stricter_subset_comes_from_stored_scores(finished, capsys):
     assert told(capsys, "select", str(finished), "--name", "none", "--set", "motion.min=9")["clips"] == 0
 
 
+def test_what_is_found_is_shown_on_a_page(finished, capsys):
+    (hit,) = told(capsys, "search", str(finished), "pan-right", "--page")
+    assert hit["source"] == "pan.mp4"
+    page = finished / "search.html"
+    assert "pan.mp4" in page.read_text()
+    page.unlink()
+
+
 def test_status_retry_and_gc(finished, capsys):
     status = told(capsys, "status", str(finished))
     assert (status["state"], status["analysed"], status["clips"]) == ("finished", 2, 1)
     assert told(capsys, "gc", str(finished), "--dry-run")["files"] == []
+    rows = [{**row, "path": "clips/zz/yy.mp4"} for row in read_index(open_store(finished)) if row["clip_id"]]
+    write_index(open_store(finished), "sets/old.parquet", rows[:1], schema_of_index(open_store(finished)))
     stray = finished / "clips" / "zz" / "zz.mp4"
     stray.parent.mkdir()
     stray.touch()
+    (stray.parent / "yy.mp4").touch()
     assert told(capsys, "gc", str(finished))["files"] == ["clips/zz/zz.mp4"]
     assert not stray.exists()
+    assert (stray.parent / "yy.mp4").exists(), "a subset still names it"
+    (finished / "sets" / "old.parquet").unlink()
+    assert told(capsys, "gc", str(finished))["files"] == ["clips/zz/yy.mp4"]
     assert told(capsys, "retry", str(finished))["kept"] == 1
     with pytest.raises(DataError, match="must be a curated set"):
         command.run(["status", str(finished / "clips")])

@@ -143,6 +143,8 @@ class SearchArgs:
     """Words, or the path of a video."""
     top: int = 20
     """Clips shown."""
+    page: bool = False
+    """Also write search.html, the clips found with pictures, to look through."""
     json: bool = False
     """Print the result as JSON."""
 

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from worldfoundry.core.config import from_json, to_json
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.curate.collect import collect
-from worldfoundry.curate.config import CurateConfig
+from worldfoundry.curate.config import CurateConfig, settings_of
 from worldfoundry.curate.index import load_set, schema_of_index, write_index
 from worldfoundry.curate.ingest import find_sources
 from worldfoundry.curate.local import LocalExecutor
@@ -136,7 +136,7 @@ def _plan(options: "args.RunArgs") -> Outcome:
     if len(names) > _SHOWN:
         shown.append(f"  and {len(names) - _SHOWN} more")
     lines = [f"would curate {len(names)} sources into {options.out}", *shown, "settings"]
-    lines += [f"  {name} = {value}" for name, value in _flat(settings)]
+    lines += [f"  {name} = {value}" for name, value in settings_of(options.config).items()]
     return facts, "\n".join(lines), 0
 
 
@@ -214,11 +214,15 @@ def gc(options: "args.GcArgs") -> Outcome:
 def search(options: "args.SearchArgs") -> Outcome:
     """Find clips."""
     searching: Any = importlib.import_module("worldfoundry.curate.search")
-    hits = searching.search(open_store(options.out), options.query, top=options.top)
+    store = open_store(options.out)
+    hits = searching.search(store, options.query, top=options.top)
     lines = [
         f"{hit.get('score', 0):7.3f}  {hit['path']}  {hit['source']} at {hit['start_s']:.2f} s"
         for hit in hits
     ]
+    if options.page:
+        store.write_bytes("search.html", searching.search_page(store, options.query, hits).encode())
+        lines.append(f"page {store.url('search.html')}")
     return hits, "\n".join(lines) or "no clip matches", 0
 
 
@@ -241,21 +245,13 @@ def with_settings(config: CurateConfig, settings: tuple[str, ...]) -> CurateConf
         for part in path:
             place = place.get(part) if isinstance(place, dict) else None
         if not isinstance(place, dict) or (last not in place and path[-1:] != ["target"]):
-            known = ", ".join(key for key, _ in _flat(to_json(config)))
+            known = ", ".join(settings_of(config))
             raise ConfigError(f"--set {name!r} must be a setting, got none of that name; known: {known}")
         try:
             place[last] = json.loads(text)
         except ValueError:
             place[last] = text
     return from_json(CurateConfig, document, where="--set")
-
-
-def _flat(document: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in document.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{before}{key}.")
-        elif key != "schema":
-            yield f"{before}{key}", value
 
 
 def _counts(rows: list[dict[str, Any]]) -> dict[str, int]:

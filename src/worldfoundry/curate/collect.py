@@ -1,6 +1,6 @@
 """Garbage of a set: files that its index and its present settings no longer refer to."""
 
-from worldfoundry.curate.index import CuratedSet
+from worldfoundry.curate.index import CuratedSet, read_index
 from worldfoundry.curate.records import source_path
 
 _FOLDERS = ("analysis", "records", "clips")  # answers of models cost too much to make again
@@ -16,6 +16,11 @@ def collect(curated: CuratedSet, *, remove: bool) -> list[str]:
     wanted |= {row["path"] for row in kept}
     wanted |= {source_path("records", row["source_id"], ".json") for row in kept}
 
+    for subset in store.names("sets"):
+        rows = read_index(store, subset)
+        wanted |= {row["path"] for row in rows} | {
+            source_path("records", r["source_id"], ".json") for r in rows
+        }
     names = [n for folder in _FOLDERS for n in store.names(folder) if n not in wanted]
     if remove:
         for name in names:

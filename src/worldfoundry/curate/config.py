@@ -5,9 +5,11 @@ What a setting makes stale is told by the stage that reads it: thresholds (``sho
 seconds, ``encode`` makes clips again, nothing here decodes a source again except the choice of another shot detector.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError
 
 
@@ -335,3 +337,20 @@ class CurateConfig:
 
     def __post_init__(self):
         _check_share("max_damage", self.max_damage)
+
+
+def settings_of(config: CurateConfig) -> dict[str, Any]:
+    """Dotted name -> value of every setting, as JSON has it; the shares of ``type.target`` are one value.
+
+    >>> settings_of(CurateConfig())["shots.min_s"]
+    2.0
+    """
+    return dict(_named(to_json(config)))
+
+
+def _named(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in document.items():
+        if isinstance(value, dict) and key != "target":
+            yield from _named(value, f"{before}{key}.")
+        elif key != "schema":
+            yield f"{before}{key}", value

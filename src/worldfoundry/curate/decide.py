@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from worldfoundry.core.errors import ConfigError
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.dedup import find_duplicates
 from worldfoundry.curate.detect import descriptor
@@ -267,6 +268,12 @@ def decide_again(
     config = dataclasses.replace(config, encode=before.encode)
     if (config.shots, config.max_damage) == (before.shots, before.max_damage):
         return judge(undecided(rows), config, analyses=analyses, vectors=vectors, similarities=similarities)
+    asked = [c.model for c in (config.quality, config.aesthetics, config.type, config.embed)]
+    if any(model not in ("own", "none") for model in asked):
+        raise ConfigError(
+            f"shots and max_damage must stay as they are where models scored the clips ({', '.join(asked)}), since other spans "
+            "have no scores; use 'worldfoundry curate run' with the new settings"
+        )
     fresh: list[Row] = []
     seen: set[str] = set()
     for row in rows:

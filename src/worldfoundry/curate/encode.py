@@ -11,14 +11,12 @@ from typing import Any
 from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import DataError
 from worldfoundry.curate.config import EncodeConfig
-from worldfoundry.curate.records import read_json, source_path, write_json
+from worldfoundry.curate.records import TICK_S, read_json, source_path, write_json
 from worldfoundry.curate.store import Store, local_copy
 from worldfoundry.data.video_write import VideoWriter, write_image
 from worldfoundry.data.views import Views
 from worldfoundry.protocols.curation import SourceInfo
 
-TICK_S = 1e-6
-"""Times in the index are rounded to this."""
 VERSION = 1
 """Raised whenever the bytes of clips change."""
 

@@ -12,12 +12,11 @@ import numpy as np
 
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.plugins import ENRICHERS
-from worldfoundry.curate.records import clip_id_of, digest_of, source_path
+from worldfoundry.curate.records import TICK_S, clip_id_of, digest_of, source_path
 from worldfoundry.curate.store import Store, local_copy
 from worldfoundry.data.views import Views
 from worldfoundry.protocols.curation import Enricher, Span
 
-TICK_S = 1e-6
 _SMALL_BYTES = 1 << 20
 
 
@@ -85,12 +84,19 @@ class Enrich:
             return {}
 
 
-def _mark_of(weights: Path) -> int | str:
-    """What tells weights from others of their name: a digest of small files, the size of gigabytes."""
-    if not weights.is_file():
-        return 0
-    size = weights.stat().st_size
-    return size if size > _SMALL_BYTES else hashlib.blake2b(weights.read_bytes(), digest_size=16).hexdigest()
+def _mark_of(weights: Path) -> str:
+    """What tells weights from others of their name: small files by their bytes, large ones by size and time of change."""
+    files = sorted(p for p in weights.rglob("*") if p.is_file()) if weights.is_dir() else [weights]
+    return digest_of([(p.relative_to(weights).as_posix(), *_marks(p)) for p in files])
+
+
+def _marks(path: Path) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    facts = path.stat()
+    if facts.st_size > _SMALL_BYTES:
+        return str(facts.st_size), str(facts.st_mtime_ns)
+    return (hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest(),)
 
 
 @functools.cache

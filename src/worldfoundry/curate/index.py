@@ -12,7 +12,7 @@
 import functools
 import io
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from worldfoundry.core.config import from_json, to_json
+from worldfoundry.core.config import from_json
 from worldfoundry.core.errors import DataError
 from worldfoundry.curate.analyse import detectors_of
-from worldfoundry.curate.config import CurateConfig
+from worldfoundry.curate.config import CurateConfig, settings_of
 from worldfoundry.curate.decide import decide_again
 from worldfoundry.curate.records import Analysis, Row, load_analysis, read_json, source_path
 from worldfoundry.curate.similarities import Similarities, read_similarities
@@ -180,8 +180,8 @@ def load_set(store: Store) -> CuratedSet:
 
 def flags_of(config: CurateConfig, base: CurateConfig | None = None) -> list[str]:
     """The settings that differ from ``base``, or from the default, as the command takes them."""
-    usual = dict(_flat(to_json(base or CurateConfig())))
-    return [_flag(name, value) for name, value in _flat(to_json(config)) if usual.get(name) != value]
+    usual = settings_of(base or CurateConfig())
+    return [_flag(name, value) for name, value in settings_of(config).items() if usual.get(name) != value]
 
 
 def _flag(name: str, value: Any) -> str:
@@ -195,11 +195,3 @@ def _words(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return [word for pair in value.items() for word in pair]
     return value if isinstance(value, list) else [value]
-
-
-def _flat(document: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in document.items():
-        if isinstance(value, dict) and key != "target":
-            yield from _flat(value, f"{before}{key}.")
-        else:
-            yield f"{before}{key}", value

@@ -29,6 +29,8 @@ from worldfoundry.protocols.curation import Detector, Failure, SourceInfo, Timel
 
 DECODE_VERSION = 1
 """Raised whenever the frames that detectors see change."""
+TICK_S = 1e-6
+"""Times in the index are rounded to this; nothing is nearer to a border than that by chance."""
 Row = dict[str, Any]
 """One line of the index."""
 
@@ -97,6 +99,14 @@ class Trouble:
             detail=" ".join(detail.split()),
             traceback=trace,
             attempts=failure.attempts,
+        )
+
+    @classmethod
+    def of_model(cls, failure: Failure, model: str, hide: Iterable[str] = ()) -> "Trouble":
+        """What it becomes that a model could not look at a source: never the end of it, always tried again."""
+        trouble = cls.of(failure, hide)
+        return dataclasses.replace(
+            trouble, state="failed", reason=failure.kind, detail=f"{model}: {trouble.detail}"
         )
 
 

@@ -12,12 +12,10 @@ from itertools import pairwise
 import numpy as np
 
 from worldfoundry.curate.config import ShotsConfig
-from worldfoundry.curate.records import Analysis
+from worldfoundry.curate.records import TICK_S, Analysis
 from worldfoundry.data.video_io import is_constant_rate
 from worldfoundry.protocols.curation import Span
 
-TICK_S = 1e-6
-"""Times are rounded to this for the index; nothing is nearer to a border than that by chance."""
 _SLOW = 3.0  # a source of few frames a second has no gap until this many are missing
 
 

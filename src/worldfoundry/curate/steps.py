@@ -225,16 +225,27 @@ class Steps:
             for j in jobs
         ]
         executor = self.executor.for_models() if models and jobs else self.executor
+        failed: dict[str, Trouble] = {}
         for model in models:
             self.progress.begin(f"enrich {model.model}", len(jobs))
+            wrong: list[Failure] = []
             for k, result in self._each(model, jobs, deadlines, executor):
+                found = by_id[jobs[k].source_id]
                 if isinstance(result, Failure):
-                    name = by_id[jobs[k].source_id].source.name
-                    raise DataError(
-                        f"{model.model} must run on {name!r}, got {result.error}; check its weights"
+                    wrong.append(result)
+                    failed[jobs[k].source_id] = Trouble.of_model(
+                        result, model.model, hide=(found.source.url,)
                     )
-                self.progress.step(by_id[jobs[k].source_id].source.name)
+                self.progress.step(found.source.name)
+            if jobs and len(wrong) == len(jobs):  # no fault of the sources
+                raise DataError(
+                    f"{model.model} must run, got {wrong[0].error!r} for each of {len(jobs)} sources; check its weights"
+                )
         fresh, vectors, columns = merged(rows, models)
+        for row in fresh:
+            trouble = failed.get(row["source_id"])
+            if trouble is not None and row["clip_id"] and not row["decision"]:
+                row.update(decision=trouble.state, reason=trouble.reason, detail=trouble.detail)
         return fresh, vectors, dict(columns)
 
     def encode(self, rows: list[Row], found: Sequence[Found]) -> list[Row]:

@@ -6,7 +6,6 @@ one upload is one object. Names are relative, with forward slashes.
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -170,8 +169,3 @@ def is_disk_error(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def free_bytes(store: Store) -> int | None:
-    """Bytes left on the disk; None where nobody knows."""
-    return shutil.disk_usage(store.root).free if store.is_local and Path(store.root).is_dir() else None

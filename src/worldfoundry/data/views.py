@@ -6,7 +6,6 @@ of a source can be used: what is damaged is decided above, from numbers.
 
 import functools
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -163,11 +162,6 @@ class Views:
                 yield frame, seconds
         self.damage_s.append(round(seconds, 6))
         self.is_cut_short = True
-
-
-def iter_views(path: str | os.PathLike[str]) -> Iterator[FrameView]:
-    """Every good frame of a source; see ``Views`` for what was not good."""
-    return iter(Views(path))
 
 
 def small_size(height: int, width: int) -> tuple[int, int]:

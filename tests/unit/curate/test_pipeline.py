@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import re
+import types
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.unit.curate.faults import Fault
 from tests.unit.curate.standins import FPS, Change, blobs, video
 
 from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.curate import enrich
 from worldfoundry.curate.config import (
     AnnotateConfig,
     CurateConfig,
@@ -18,6 +20,7 @@ from worldfoundry.curate.config import (
     EncodeConfig,
     LimitsConfig,
     MotionConfig,
+    QualityConfig,
     ShotsConfig,
     TypeConfig,
 )
@@ -300,6 +303,47 @@ def test_a_broken_analysis_is_made_anew(tmp_path):
     assert curate(source, out).failed == {"error": 1}
     assert curate(source, out).kept == 1
     assert everything(out) == expected
+
+
+def choosy(weights: str):
+    """A model that cannot look at some sources; the file of its weights says at how bright ones."""
+    least = float(Path(weights).read_text())
+
+    class Model:
+        name, version, num_frames, max_side_px = "choosy", "1", 2, 64
+
+        def __call__(self, frames, seconds):
+            if frames.mean() < least:
+                raise ValueError("too dark")
+            return {"dover": 0.5}
+
+    return Model()
+
+
+def test_a_source_that_a_model_fails_on_is_failed_alone_and_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(enrich, "ENRICHERS", types.SimpleNamespace(get=lambda _: choosy))
+    for name, shift in (("dark", 0), ("light", 120)):
+        pixels = np.stack(blobs(5 + shift, 12, 2)) // 2 + np.uint8(shift)
+        (tmp_path / "in").mkdir(exist_ok=True)
+        write_video(tmp_path / "in" / f"{name}.mp4", Frames.at_constant_rate(pixels, FPS))
+    weights = tmp_path / "weights"
+    weights.write_text("125")
+    quality = QualityConfig(model="dover", weights=str(weights))
+    config = dataclasses.replace(CONFIG, quality=quality)
+    result = curate(tmp_path / "in", tmp_path / "out", config)
+    assert (result.kept, result.failed) == (1, {"error": 1})
+    (row,) = (r for r in rows_of(tmp_path / "out") if r["decision"] == "failed")
+    assert (row["source"], row["detail"]) == ("dark.mp4", "dover: ValueError: too dark")
+    curated = load_set(open_store(tmp_path / "out"))
+    with pytest.raises(ConfigError, match="models scored the clips"):
+        curated.decided(dataclasses.replace(config, shots=ShotsConfig(min_s=0.25)))
+    weights.write_text("0")
+    enrich._loaded.cache_clear()
+    assert curate(tmp_path / "in", tmp_path / "out", config).kept == 2
+    weights.write_text("999")
+    enrich._loaded.cache_clear()
+    with pytest.raises(DataError, match=r"dover must run, got 'ValueError: too dark' for each of 2"):
+        curate(tmp_path / "in", tmp_path / "other", config)
 
 
 def test_a_set_is_never_a_mixture(straight, footage, tmp_path):

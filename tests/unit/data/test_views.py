@@ -6,7 +6,7 @@ import pytest
 from worldfoundry.core.errors import DataError
 from worldfoundry.data.video_io import read_video
 from worldfoundry.data.video_write import VideoWriter, write_image, write_video
-from worldfoundry.data.views import Views, iter_views, small_size
+from worldfoundry.data.views import Views, small_size
 from worldfoundry.protocols.frames import Frames
 
 
@@ -28,7 +28,7 @@ def film(tmp_path_factory):
 
 
 def test_the_views_are_the_frames(film):
-    frames, views = read_video(film), list(iter_views(film))
+    frames, views = read_video(film), list(Views(film))
     assert [v.seconds for v in views] == frames.pts_seconds.tolist()
     for view, pixels in zip(views[::20], frames.pixels[::20], strict=True):
         assert view.small.shape == (64, 256, 3)
@@ -42,7 +42,7 @@ def test_the_views_are_the_frames(film):
 
 
 def test_a_span_has_the_frames_of_the_whole(film):
-    whole = {v.seconds: v.luma.copy() for v in iter_views(film)}
+    whole = {v.seconds: v.luma.copy() for v in Views(film)}
     part = {v.seconds: v.luma.copy() for v in Views(film, 0.8, 1.2)}
     assert list(part) == [s for s in whole if 0.8 <= s < 1.2]
     assert all(np.array_equal(part[s], whole[s]) for s in part)
@@ -50,7 +50,7 @@ def test_a_span_has_the_frames_of_the_whole(film):
 
 def test_small_pictures_are_never_enlarged(tmp_path):
     write_image(tmp_path / "a.png", waves(1, 31, 77)[0])
-    (view,) = iter_views(tmp_path / "a.png")
+    (view,) = Views(tmp_path / "a.png")
     assert (view.seconds, view.small.shape, view.luma.shape) == (0.0, (31, 77, 3), (31, 77))
     assert small_size(1080, 1920) == (144, 256)
     assert small_size(1920, 1080) == (455, 256)
@@ -66,7 +66,7 @@ def test_what_is_lost_is_told_and_the_rest_is_seen(film, tmp_path):
     assert times == sorted(times)
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(DataError, match="must be a video"):
-        list(iter_views(tmp_path / "text.mp4"))
+        list(Views(tmp_path / "text.mp4"))
 
 
 def test_bits_that_flipped_are_counted(tmp_path):

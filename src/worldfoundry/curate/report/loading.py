@@ -5,14 +5,12 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import numpy as np
 
-from worldfoundry.core.config import to_json
-from worldfoundry.curate.config import CurateConfig
+from worldfoundry.curate.config import CurateConfig, settings_of
 from worldfoundry.curate.decide import rules
 from worldfoundry.curate.detect import thumbnails
 from worldfoundry.curate.index import CuratedSet, flags_of
@@ -45,7 +43,7 @@ def facts_of(
         notice=notice,
         durations=_durations(loaded),
         target=used.type.target,
-        settings=_flat(to_json(used)),
+        settings=settings_of(used),
         versions={**_versions(), **detectors},
         fingerprints=manifest.get("fingerprints", {}),
     )
@@ -99,7 +97,7 @@ def _part(loaded: CuratedSet, source_id: str, prefix: str) -> dict[str, np.ndarr
 
 
 def _notice(loaded: CuratedSet, rows: Sequence[Row], config: CurateConfig) -> str:
-    before, after = _flat(to_json(loaded.config)), _flat(to_json(config))
+    before, after = settings_of(loaded.config), settings_of(config)
     changed = [name for name in after if after[name] != before.get(name)]
     kept = sum(row["decision"] == "kept" for row in rows)
     had = sum(row["decision"] == "kept" for row in loaded.rows)
@@ -113,21 +111,6 @@ def _notice(loaded: CuratedSet, rows: Sequence[Row], config: CurateConfig) -> st
         f"Decided again from stored scores: {words}. {kept:,} clips would be kept; the set holds {had:,}. Its clips and "
         f"index are unchanged; to make them so: worldfoundry curate run {inputs} --out OUT {flags}"
     )
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Dotted names of nested settings.
-
-    >>> _flat({"a": {"b": 1, "c": {}}, "schema": 3})
-    {'a.b': 1, 'a.c': {}}
-    """
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat |= _flat(value, f"{prefix}{name}.")
-        elif name != "schema":
-            flat[f"{prefix}{name}"] = value
-    return flat
 
 
 def _versions() -> dict[str, str]:
