@@ -25,6 +25,7 @@ _BASE = ("torch", "numpy", "einops", "safetensors", "av", "tyro", "rich", "jaxty
 _EXTRAS = {
     "curate": {"cv2": "opencv-python-headless", "pyarrow": "pyarrow"},
     "cloud": {"fsspec": "fsspec", "s3fs": "s3fs"},
+    "hub": {"huggingface_hub": "huggingface_hub"},
     "ray": {"ray": "ray"},
     "simulate": {"mujoco": "mujoco"},
     "track": {"tensorboard": "tensorboard"},

@@ -28,7 +28,7 @@ from worldfoundry.evaluate.rollout import (
 from worldfoundry.evaluate.rollout import Progress as Report
 from worldfoundry.inference.session import load_tokenizer, load_world, rollout
 from worldfoundry.models.pretrained.config import read_release
-from worldfoundry.models.pretrained.release import weights_digest
+from worldfoundry.models.pretrained.release import tensors_digest, weights_digest
 from worldfoundry.protocols.models import Conditioning, Tokenizer, WorldModel
 from worldfoundry.protocols.video import Clip
 
@@ -129,7 +129,8 @@ def run_reconstruction(config: ReconstructionConfig, report: Report) -> EvalResu
     }
     if config.clips:
         truths["real"] = batched(real_clips(config), config.batch_size)
-    models = {"tokenizer": identity(config.model)}
+    digest = tensors_digest(tokenizer.state_dict())
+    models = {"tokenizer": {"name": config.model, "sha256": digest}}
     return evaluate_reconstruction(config, truths, tokenizer=tokenizer, models=models, progress=report)
 
 

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from worldfoundry.evaluate.parity import Check, Comparison, GoldenCase
+from worldfoundry.models.tokenizer.coder import ResBlock
 from worldfoundry.models.tokenizer.image_layers import image_layers
 from worldfoundry.models.tokenizer.layers import CausalConv, video_layers
-from worldfoundry.models.tokenizer.network import ResBlock, WaveletTokenizer
+from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
 from worldfoundry.models.tokenizer.official import config_from_golden, load_official, official_from_diffusers
 from worldfoundry.models.tokenizer.pipeline import pad, pixels_from_uint8, uint8_from_pixels

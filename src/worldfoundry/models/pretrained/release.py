@@ -13,6 +13,8 @@ from worldfoundry.core.config import save_config
 from worldfoundry.core.errors import CheckpointError, DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.models.pretrained.config import ReleaseConfig, find_release, read_release
+from worldfoundry.models.pretrained.opened import Opened
+from worldfoundry.models.pretrained.tokenizer_files import OpenOptions, open_tokenizer, parts_of
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 
 
@@ -81,15 +83,26 @@ def weights_digest(name: str) -> str:
     return _digest(_weights(find_release(name) / "model.safetensors"))
 
 
-def load_tokenizer(name: str) -> WaveletTokenizer:
-    """A tokenizer by shipped name or folder, ready for inference."""
-    folder, release = read_release(name)
-    if release.tokenizer is None:
-        raise CheckpointError(
-            f"{name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'"
+def load_tokenizer(
+    name: str, *, options: OpenOptions | None = None, dtype: torch.dtype = torch.float32
+) -> WaveletTokenizer:
+    """A tokenizer ready for inference, wherever it comes from and in whichever layout.
+
+    ``name`` is a shipped name, a run folder, a release folder of ours, a published file (``.jit``, ``model.pt``) or folder, a
+    diffusers folder, the name of a release, or ``owner/repository[@revision]`` on the Hub. ``options`` say what published
+    weights do not.
+    """
+    return build_tokenizer(open_tokenizer(name, options), dtype=dtype)
+
+
+def build_tokenizer(opened: Opened, *, dtype: torch.dtype = torch.float32) -> WaveletTokenizer:
+    """The network of an opened tokenizer, or of the half that its files hold, ready for inference."""
+    assert opened.release.tokenizer is not None, "what was opened as a tokenizer has its configuration"
+    with torch.device("meta"):
+        model = WaveletTokenizer(
+            opened.release.tokenizer, parts=parts_of(opened.weights), statistics=opened.statistics
         )
-    model = WaveletTokenizer(release.tokenizer)
-    load_weights(model, folder / "model.safetensors")
+    model.load_state_dict({key: value.to(dtype) for key, value in opened.weights.items()}, assign=True)
     return model.eval().requires_grad_(False)
 
 

@@ -11,9 +11,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from worldfoundry.models.tokenizer.coder import ResBlock
 from worldfoundry.models.tokenizer.image_layers import ImageDownsample, ImageUpsample
 from worldfoundry.models.tokenizer.layers import Attention, CausalConv, Downsample, FactorisedConv, Upsample
-from worldfoundry.models.tokenizer.network import ResBlock, WaveletTokenizer
+from worldfoundry.models.tokenizer.network import WaveletTokenizer
 
 _NOISE = 0.05
 _UNDO_NORMS = 0.62  # what the two frame norms make of a typical picture, measured on simulated and real clips

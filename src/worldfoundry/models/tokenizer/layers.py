@@ -38,29 +38,46 @@ class Layers:
     """``up(channels, space=, time=)`` doubles; without keys if neither."""
 
 
+State = Tensor | tuple[Tensor, ...]
+"""What one layer keeps: its last input frames, or blocks of all that temporal attention looks back at."""
+
+
 class Past:
-    """What the layers keep from one piece of a clip to the next, as tensors in the order in which the layers run.
+    """What the layers keep from one piece of a clip to the next, in the order in which the layers run.
 
     ``kept`` of one call is given to the next; the tensors are never changed. Empty at the start of a clip.
+    ``attended_latents`` is how many latent frames temporal attention sees, the present one included; 0: all.
     """
 
-    def __init__(self, kept: tuple[Tensor, ...] = (), *, attended_latents: int = 0):
+    def __init__(self, kept: tuple[State, ...] = (), *, attended_latents: int = 0):
         self.is_start = not kept
         self.attended_latents = attended_latents
-        self._before, self._after = iter(kept), list[Tensor]()
+        self._before, self._after = iter(kept), list[State]()
 
     @property
-    def kept(self) -> tuple[Tensor, ...]:
+    def kept(self) -> tuple[State, ...]:
         """State after the call."""
         return tuple(self._after)
 
     def take(self) -> Tensor:
-        """State of the layer that asks, from the call before."""
-        return next(self._before)
+        """Frames that the layer that asks kept in the call before."""
+        state = next(self._before)
+        assert isinstance(state, Tensor), "layers take what they kept, in the same order"
+        return state
 
-    def keep(self, state: Tensor) -> None:
+    def take_blocks(self) -> tuple[Tensor, ...]:
+        """Blocks that the layer that asks kept in the call before; none at the start."""
+        state = () if self.is_start else next(self._before)
+        assert isinstance(state, tuple), "layers take what they kept, in the same order"
+        return state
+
+    def keep(self, frames: Tensor) -> None:
         """Store a copy, which does not hold the activations it is cut from."""
-        self._after.append(state.clone())
+        self._after.append(frames.clone())
+
+    def keep_blocks(self, blocks: tuple[Tensor, ...]) -> None:
+        """Store blocks as they are: most are shared with the call before."""
+        self._after.append(blocks)
 
 
 def is_start(past: Past | None) -> bool:
@@ -88,7 +105,7 @@ def _clips(x: Tensor, batch: int) -> Tensor:
 
 
 class CausalConv(nn.Module):
-    """A convolution over space (1,k,k), or over time (k,1,1) and causal, or over channels (1,1,1)."""
+    """A convolution over space (1,k,k), or over time (k,1,1) and causal, or over both, or over channels (1,1,1)."""
 
     def __init__(
         self, c_in: int, c_out: int, kernel: tuple[int, int, int], *, stride: int = 1, padding: int = 0
@@ -105,12 +122,14 @@ class CausalConv(nn.Module):
         """Convolve; a temporal kernel sees ``k - stride`` copies of the first frame in front, or the frames before."""
         weight, bias = self.conv3d.weight, self.conv3d.bias
         kt, kh, _ = self.conv3d.kernel_size
-        if kh > 1:
+        if kh > 1 and kt == 1:
             y = F.conv2d(_frames(x), weight[:, :, 0], bias, self.stride, self.padding)
             return _clips(y, x.shape[0])
         h, w = x.shape[3:]
         if kt > self.stride:
             x = _with_past(x, kt - self.stride, past)
+        if kh > 1:
+            return F.conv3d(x, weight, bias, (self.stride, 1, 1), (0, self.padding, self.padding))
         y = F.conv2d(x.flatten(3), weight[..., 0], bias, (self.stride, 1))
         return y.unflatten(3, (h, w))
 
@@ -163,29 +182,56 @@ class Attention(nn.Module):
     def forward(self, x: Float[Tensor, "b c *thw"], past: Past | None = None) -> Float[Tensor, "b c *thw"]:
         """Residual update."""
         y = self.norm(x)
-        q, k, v = (rearrange(part(y), f"{self.axes} -> {self.tokens}") for part in (self.q, self.k, self.v))
         if self.over_time and past is not None:
-            k, v = _remember(k, v, past)
-        mask = _mask_of_continuation(q, k) if self.over_time else None
-        is_causal = self.over_time and mask is None and q.shape[2] > 1
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal)
+            return x + self.proj_out(self._over_past(y, past))
+        q, k, v = (rearrange(part(y), f"{self.axes} -> {self.tokens}") for part in (self.q, self.k, self.v))
+        is_causal = self.over_time and q.shape[2] > 1
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=is_causal)
         return x + self.proj_out(rearrange(y, f"{self.tokens} -> {self.axes}", **parse_shape(x, self.axes)))
 
+    def _over_past(self, y: Float[Tensor, "b c t h w"], past: Past) -> Float[Tensor, "b c t h w"]:
+        """Values that each frame attends to, of those before it in the clip too.
 
-def _remember(k: Tensor, v: Tensor, past: Past) -> tuple[Tensor, Tensor]:
-    if not past.is_start:
-        k, v = (torch.cat([past.take(), part], dim=2) for part in (k, v))
-    for part in (k, v):
-        past.keep(part[:, :, -past.attended_latents :])
-    return k, v
+        Kept are the inputs of keys and values, half of what these would take, in blocks that are never copied again once
+        they are full. That changes no result: with ``k = K y + a``, ``q k`` is ``(q K) y`` but for a constant that softmax
+        drops, and a mean of ``V y + b`` is ``V`` of the mean.
+        """
+        positions = f"{self.axes} -> (b h w) t c"
+        q = rearrange(self.q(y), positions) @ self.k.get_parameter("conv3d.weight").flatten(1)
+        blocks = _append(past.take_blocks(), rearrange(y, positions))
+        scores = torch.cat([q @ block.mT for block in blocks], dim=2) / q.shape[2] ** 0.5
+        weights = (scores + _hidden(scores, past.attended_latents)).softmax(dim=2)
+        parts = zip(weights.split([block.shape[1] for block in blocks], dim=2), blocks, strict=True)
+        mean = torch.stack([weight @ block for weight, block in parts]).sum(dim=0)
+        past.keep_blocks(_latest(blocks, past.attended_latents - 1))
+        return self.v(rearrange(mean, f"(b h w) t c -> {self.axes}", **parse_shape(y, self.axes)))
 
 
-def _mask_of_continuation(q: Tensor, k: Tensor) -> Tensor | None:
-    """Each of the queries sees the keys up to its own, those of the past included; none where there is nothing to hide."""
-    num_q, num_k = q.shape[2], k.shape[2]
-    if num_q in (1, num_k):
-        return None
-    return torch.ones(num_q, num_k, dtype=torch.bool, device=q.device).tril(num_k - num_q)
+_BLOCK_FRAMES = 16
+
+
+def _append(blocks: tuple[Tensor, ...], frames: Float[Tensor, "n t c"]) -> tuple[Tensor, ...]:
+    """More frames behind: in the last block while it is small, else in one of their own."""
+    if blocks and blocks[-1].shape[1] + frames.shape[1] <= _BLOCK_FRAMES:
+        return *blocks[:-1], torch.cat([blocks[-1], frames], dim=1)
+    return *blocks, frames.contiguous()
+
+
+def _latest(blocks: tuple[Tensor, ...], num_frames: int) -> tuple[Tensor, ...]:
+    """The last so many frames in a block of their own; all of them as they are if negative."""
+    if num_frames < 0:
+        return blocks
+    frames = torch.cat(blocks, dim=1)
+    return (frames[:, max(0, frames.shape[1] - num_frames) :].clone(),)
+
+
+def _hidden(scores: Float[Tensor, "n t s"], attended_latents: int) -> Float[Tensor, "t s"]:
+    """Minus infinity where a frame must not look: at later ones, and at those before the last ``attended_latents``."""
+    num_frames, num_keys = scores.shape[1:]
+    own = torch.arange(num_keys - num_frames, num_keys, device=scores.device)[:, None]
+    key = torch.arange(num_keys, device=scores.device)
+    hidden = (key > own) | (key <= own - attended_latents if attended_latents else key < 0)
+    return torch.zeros(hidden.shape, dtype=scores.dtype, device=scores.device).masked_fill(hidden, -torch.inf)
 
 
 class SpaceTimeAttention(nn.Sequential):

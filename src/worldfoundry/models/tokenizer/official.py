@@ -12,7 +12,7 @@ The names of our own state dicts are the official ones.
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -132,12 +132,16 @@ def _substitute(rules: tuple[tuple[str, str], ...], key: str) -> str:
 
 def count_levels(state_dict: StateDict, prefix: str) -> int:
     """Number of levels below ``prefix``; a state dict without any is a ``CheckpointError``."""
-    levels = {int(key.removeprefix(prefix).split(".")[0]) for key in state_dict if key.startswith(prefix)}
-    if not levels:
-        raise CheckpointError(
-            f"state dict must hold weights below {prefix!r}, got none; give encoder and decoder of a tokenizer"
-        )
-    return 1 + max(levels)
+    if count := _num_levels(state_dict, prefix):
+        return count
+    raise CheckpointError(
+        f"state dict must hold weights below {prefix!r}, got none; give encoder and decoder of a tokenizer"
+    )
+
+
+def _num_levels(state_dict: StateDict, prefix: str) -> int:
+    names = (key.removeprefix(prefix).split(".")[0] for key in state_dict if key.startswith(prefix))
+    return 1 + max((int(name) for name in names if name.isdigit()), default=-1)
 
 
 def to_official(state_dict: StateDict) -> dict[str, Tensor]:
@@ -175,11 +179,24 @@ def config_from_golden(fields: Mapping[str, Any], state_dict: StateDict) -> Toke
     )
 
 
-def load_official(model: nn.Module, state_dict: StateDict) -> None:
-    """Load a state dict in the official layout, strictly, but for constants of exports and dead convolutions."""
-    expected, weights = model.state_dict(), drop_buffers(state_dict)
-    dead = _dead_convolutions(weights)
-    weights = {k: v for k, v in weights.items() if k in expected or _layer(k) not in dead}
+class Sorted(NamedTuple):
+    """A state dict in the official layout, taken apart."""
+
+    weights: dict[str, Tensor]
+    """What the tokenizer is made of, nothing missing and nothing more."""
+    buffers: dict[str, Tensor]
+    """Constants of the export."""
+    dead: dict[str, Tensor]
+    """Weights of branches that never run."""
+
+
+def sort_official(expected: StateDict, state_dict: StateDict) -> Sorted:
+    """Take apart what is to fit ``expected``; weights missing, unexpected or of another shape are a ``CheckpointError``."""
+    buffers = {key: value for key, value in state_dict.items() if _BUFFER.fullmatch(key)}
+    weights = {key: value for key, value in state_dict.items() if key not in buffers}
+    layers = _dead_convolutions(weights)
+    dead = {k: v for k, v in weights.items() if k not in expected and _layer(k) in layers}
+    weights = {k: v for k, v in weights.items() if k not in dead}
     missing, extra = sorted(expected.keys() - weights.keys()), sorted(weights.keys() - expected.keys())
     shapes = sorted(k for k in expected.keys() & weights.keys() if expected[k].shape != weights[k].shape)
     if missing or extra or shapes:
@@ -187,7 +204,12 @@ def load_official(model: nn.Module, state_dict: StateDict) -> None:
             f"state dict does not fit the tokenizer: missing {missing[:3]}, unexpected {extra[:3]}, other shape {shapes[:3]} "
             f"({len(missing)}, {len(extra)} and {len(shapes)} in all); use the configuration it was made with"
         )
-    model.load_state_dict(weights)
+    return Sorted({key: weights[key] for key in expected}, buffers, dead)
+
+
+def load_official(model: nn.Module, state_dict: StateDict) -> None:
+    """Load a state dict in the official layout, strictly, but for constants of exports and dead convolutions."""
+    model.load_state_dict(sort_official(model.state_dict(), state_dict).weights)
 
 
 def _dead_convolutions(weights: StateDict) -> set[str]:
@@ -196,11 +218,11 @@ def _dead_convolutions(weights: StateDict) -> set[str]:
     Old exports may store all three convolutions of every resampler, those of branches that never run too. In other files
     each of them runs, and one that the model lacks says that the file is of another model.
     """
-    down, up = (count_levels(weights, prefix) for prefix in ("encoder.down.", "decoder.up."))
+    down, up = (_num_levels(weights, prefix) for prefix in ("encoder.down.", "decoder.up."))
     resamplers = [f"encoder.down.{i}.downsample" for i in range(down - 1)]
     resamplers += [f"decoder.up.{i}.upsample" for i in range(1, up)]
     every = {f"{resampler}.conv{n}" for resampler in resamplers for n in (1, 2, 3)}
-    return every if every <= {_layer(key) for key in weights} else set()
+    return every if every and every <= {_layer(key) for key in weights} else set()
 
 
 def _layer(key: str) -> str:

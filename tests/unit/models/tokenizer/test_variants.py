@@ -1,5 +1,6 @@
 """What holds for every published kind of tokenizer, at a small width."""
 
+import itertools
 from dataclasses import replace
 
 import pytest
@@ -83,19 +84,49 @@ def test_a_piece_that_does_not_continue_its_clip_says_what_differs(name):
     assert stream.decode(stream.encode(noise(2, 3, stride, 32, 32))).shape == (2, 3, stride, 32, 32)
 
 
+def flat(past):
+    """Every tensor of a state."""
+    return [t for kept in past for t in (kept if isinstance(kept, tuple) else (kept,))]
+
+
 def test_a_stream_that_forgets_keeps_as_much_after_any_length():
     model = make(VIDEO["DV4x8x8"])
-    stream, sizes = model.stream(attended_latents=2), []
+    stream, sizes = model.stream(attended_latents=3), []
     clip = noise(1, 3, 17, 16, 16)
     for piece in clip.split([1, 4, 4, 4, 4], dim=2):
         stream.decode(stream.encode(piece))
-        kept = (*stream.encoder_past, *stream.decoder_past)
+        kept = flat((*stream.encoder_past, *stream.decoder_past))
         sizes.append(sum(t.untyped_storage().nbytes() for t in kept))
-    assert sizes[0] < sizes[1] == sizes[2] == sizes[4]
-    everything = model.stream()
-    for piece in clip.split([1, 4, 4, 4, 4], dim=2):
-        everything.encode(piece)
-    assert sum(t.numel() for t in everything.encoder_past) > sum(t.numel() for t in stream.encoder_past)
+    assert sizes[0] < sizes[1] == sizes[2] == sizes[3] == sizes[4]
+
+
+def test_what_a_stream_keeps_of_every_latent_is_one_vector_a_position():
+    model = make(VIDEO["DV4x8x8"])
+    stream, sizes = model.stream(), []
+    for piece in noise(1, 3, 1 + 4 * 40, 16, 16).split([1, *[4] * 40], dim=2):
+        stream.encode(piece)
+        sizes.append(sum(t.untyped_storage().nbytes() for t in flat(stream.encoder_past)))
+    width = model.config.channels * model.config.channel_multipliers[-1]
+    assert {b - a for a, b in itertools.pairwise(sizes)} == {
+        4 * width * 2 * 2
+    }  # float32, 2 x 2 latents a frame
+
+
+@pytest.mark.parametrize("attended", [1, 2, 3])
+def test_a_stream_that_forgets_gives_the_same_however_the_clip_is_cut(attended):
+    model = make(VIDEO["CV4x8x8"])
+    clip = noise(1, 3, 25, 16, 32)
+    results = []
+    for pieces in ([1, 4, 4, 4, 4, 4, 4], [25], [9, 16], [1, 12, 4, 8]):
+        stream = model.stream(attended_latents=attended)
+        codes = torch.cat([stream.encode(piece) for piece in clip.split(pieces, dim=2)], dim=2)
+        frames = [stream.decode(piece) for piece in codes.split(pieces[0] // 4 + 1, dim=2)]
+        results.append((codes, torch.cat(frames, dim=2)))
+    for codes, pixels in results[1:]:
+        close(codes, results[0][0])
+        close(pixels, results[0][1])
+    close(results[0][0][:, :, :attended], model.encode(clip)[:, :, :attended])
+    assert (results[0][0] - model.encode(clip))[:, :, attended:].abs().max() > 1e-4
 
 
 def test_the_past_of_a_stream_is_never_changed():
@@ -103,9 +134,9 @@ def test_the_past_of_a_stream_is_never_changed():
     stream = model.stream()
     stream.encode(noise(1, 3, 1, 16, 16))
     before = stream.encoder_past
-    copies = [t.clone() for t in before]
+    copies = [t.clone() for t in flat(before)]
     first = stream.encode(noise(1, 3, 8, 16, 16))
-    assert all(torch.equal(a, b) for a, b in zip(before, copies, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(flat(before), copies, strict=True))
     stream.encoder_past = before
     assert torch.equal(stream.encode(noise(1, 3, 8, 16, 16)), first)
 
