@@ -3,7 +3,7 @@
 import importlib
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,7 @@ import tyro
 from worldfoundry.cli.output import check_output_folder
 from worldfoundry.cli.parse import parse_command
 from worldfoundry.models.pretrained.config import describe, shipped_names
+from worldfoundry.models.pretrained.source import OpenOptions, find_source
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +28,17 @@ class ListArgs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowArgs:
-    """Everything that is known of one model.
+    """Everything that is known of one model; of files of others, the configuration that their weights say.
 
     Example: worldfoundry models show dit-v2w-nano
+
+    Example: worldfoundry models show downloads/Cosmos-Tokenize1-DV8x16x16-720p/encoder.jit
     """
 
     name: Annotated[str, tyro.conf.Positional]
-    """Shipped name, release folder or run folder."""
+    """Shipped or published name, file, folder, run folder, or owner/repository on the Hub."""
+    opening: tyro.conf.OmitArgPrefixes[OpenOptions] = field(default_factory=OpenOptions)
+    """What published weights do not say themselves."""
     json: bool = False
     """Print JSON."""
 
@@ -53,34 +58,48 @@ def list_models(args: ListArgs) -> None:
 
 
 def show_model(args: ShowArgs) -> None:
-    """Show one model."""
-    sys.stdout.write(json.dumps(describe(args.name), indent=None if args.json else 2) + "\n")
+    """Show one model: what its configuration says, or what its weights do."""
+    source = find_source(args.name)
+    if source.layout == "native":
+        found = describe(args.name if args.name in shipped_names() else str(source.weights[0].parent))
+    else:
+        work = importlib.import_module("worldfoundry.cli.models_work")
+        found = work.show(source, args.opening)
+    sys.stdout.write(json.dumps(found, indent=None if args.json else 2) + "\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertArgs:
-    """Write a model again with its weights in another precision: a checkpoint becomes a release.
+    """Write a model again in another layout, bit by bit, or in another precision: a checkpoint becomes a release.
 
     Example: worldfoundry models convert runs/dit-v2w-nano/20261122-180000-fern --out dit-v2w-nano --dtype bfloat16
+
+    Example: worldfoundry models convert nvidia/Cosmos-Tokenize1-CV8x8x8-720p --to native --out cv8x8x8
+
+    Example: worldfoundry models convert wavetok-c-t4s8z16-nano --to official --out nano-official
     """
 
     name: Annotated[str, tyro.conf.Positional]
-    """Shipped name, release folder or run folder (its newest checkpoint)."""
+    """Shipped or published name, file, folder, run folder (its newest checkpoint), or owner/repository on the Hub."""
     out: Path
     """Folder to write; it must not exist yet."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
-    """Precision of the stored weights."""
+    to: Literal["native", "official", "diffusers"] = "native"
+    """Layout to write. Official files hold weights and no trace; diffusers has continuous video tokenizers only."""
+    dtype: Literal["as-stored", "bfloat16", "float32"] = "as-stored"
+    """Precision of the weights written."""
+    opening: tyro.conf.OmitArgPrefixes[OpenOptions] = field(default_factory=OpenOptions)
+    """What published weights do not say themselves."""
+    json: bool = False
+    """Print what was loaded as JSON."""
 
     def __post_init__(self):
         check_output_folder(self.out)
 
 
 def convert_model(args: ConvertArgs) -> None:
-    """Write a model again with its weights in another precision."""
-    dtype = getattr(importlib.import_module("torch"), args.dtype)
-    release = importlib.import_module("worldfoundry.models.pretrained.release")
-    release.convert_release(args.name, args.out, dtype=dtype)
-    sys.stdout.write(f"{args.out}\n")
+    """Write a model in another layout and print what was loaded."""
+    work = importlib.import_module("worldfoundry.cli.models_work")
+    sys.stdout.write(work.convert_model(args) + "\n")
 
 
 _COMMANDS = {"list": ListArgs, "show": ShowArgs, "convert": ConvertArgs}
@@ -90,7 +109,7 @@ _WORK = {"list": list_models, "show": show_model, "convert": convert_model}
 def run(args: list[str]) -> int:
     """Parse and print."""
     command, options = parse_command(
-        _COMMANDS, prog="worldfoundry models", description="List and show the models at hand.", args=args
+        _COMMANDS, prog="worldfoundry models", description="List, show and convert models.", args=args
     )
     _WORK[command](options)
     return 0

@@ -15,7 +15,8 @@ from worldfoundry.core.runs import read_jsonl
 from worldfoundry.data.clip_set import write_clip_set
 from worldfoundry.inference.session import load_world
 from worldfoundry.models.pretrained.config import find_release, read_release
-from worldfoundry.models.pretrained.release import convert_release, load_tokenizer, weights_digest
+from worldfoundry.models.pretrained.convert import convert
+from worldfoundry.models.pretrained.release import load_tokenizer, weights_digest
 from worldfoundry.recipes.table import RECIPES
 from worldfoundry.training import trainer
 from worldfoundry.training.trainer import build_task, train
@@ -181,7 +182,7 @@ def other_weights(name):
 def test_a_world_keeps_to_the_tokenizer_that_it_was_trained_on(world_config, tmp_path):
     name = world_config.objective.model.tokenizer
     run = train(world_config, runs_root=tmp_path / "runs", stop_after=2)
-    convert_release(str(run), tmp_path / "half", dtype=torch.bfloat16)
+    convert(str(run), tmp_path / "half", dtype=torch.bfloat16)
     before = weights_digest(name)
     for world in (run, tmp_path / "half"):
         assert read_release(str(world))[1].tokenizer_digest == before

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -36,16 +37,33 @@ class Opened:
         """Numbers in the weights."""
         return sum(value.numel() for value in self.weights.values())
 
+    def facts(self) -> dict[str, Any]:
+        """What was loaded and what was left out, for programs."""
+        return {
+            "from": [str(path) for path in self.source.weights],
+            "layout": self.source.layout,
+            "tensors": len(self.weights),
+            "parameters": self.num_parameters,
+            "dtypes": self._dtypes(),
+            "has_latent_statistics": self.statistics is not None,
+            "dead": list(self.dead),
+            "buffers": list(self.buffers),
+            "ignored": self.ignored,
+            "files": list(self.notes),
+        }
+
+    def _dtypes(self) -> dict[str, int]:
+        return dict(Counter(str(value.dtype).removeprefix("torch.") for value in self.weights.values()))
+
     def table(self) -> list[tuple[str, str]]:
         """What was loaded and what was left out, for people."""
-        dtypes = Counter(str(value.dtype).removeprefix("torch.") for value in self.weights.values())
         rows = [
             ("from", " + ".join(str(path) for path in self.source.weights)),
             ("layout", self.source.layout),
             ("model", self.release.name),
             ("tensors", f"{len(self.weights):,}"),
             ("parameters", f"{self.num_parameters:,}"),
-            ("dtype", ", ".join(f"{name} ({count})" for name, count in dtypes.most_common())),
+            ("dtype", ", ".join(f"{name} ({count})" for name, count in self._dtypes().items())),
             ("latent statistics", self._say_statistics()),
             ("dead branches left out", _say(self.dead)),
             ("buffers left out", _say(self.buffers)),

@@ -10,11 +10,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from worldfoundry.core.config import save_config
-from worldfoundry.core.errors import CheckpointError, DataError
-from worldfoundry.core.files import atomic_folder
-from worldfoundry.models.pretrained.config import ReleaseConfig, find_release, read_release
+from worldfoundry.core.errors import CheckpointError
+from worldfoundry.models.pretrained.config import ReleaseConfig, find_release
 from worldfoundry.models.pretrained.opened import Opened
-from worldfoundry.models.pretrained.tokenizer_files import OpenOptions, open_tokenizer, parts_of
+from worldfoundry.models.pretrained.source import OpenOptions
+from worldfoundry.models.pretrained.tokenizer_files import open_tokenizer, parts_of
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 
 
@@ -22,18 +22,30 @@ def save_release(
     folder: Path, model: nn.Module, config: ReleaseConfig, *, dtype: torch.dtype = torch.float32
 ) -> None:
     """Write a release into an existing folder; floating-point weights are stored as ``dtype``."""
-    state = {
-        key: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
-        for key, value in model.state_dict().items()
-    }
+    write_native(folder, in_dtype(model.state_dict(), dtype), config)
+
+
+def in_dtype(weights: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The same weights, those that are floating-point as ``dtype``."""
+    return {k: v.to(dtype) if v.is_floating_point() else v for k, v in weights.items()}
+
+
+def write_native(folder: Path, weights: Mapping[str, Tensor], config: ReleaseConfig) -> None:
+    """``model.safetensors`` and ``config.json`` into an existing folder, weights bit by bit as they are."""
+    state = {key: value.detach().cpu().contiguous() for key, value in weights.items()}
     save_file(state, folder / "model.safetensors")
     save_config(config, folder / "config.json")
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
     """Load a safetensors file into ``model``, strictly, as float32."""
-    state = _read_weights(path)
-    expected = model.state_dict()
+    state = in_dtype(read_weights(path), torch.float32)
+    check_fit(model.state_dict(), state, path)
+    model.load_state_dict(state)
+
+
+def check_fit(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights that are missing, unexpected or of another shape."""
     missing, extra = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
     shapes = [k for k in expected.keys() & state.keys() if expected[k].shape != state[k].shape]
     if missing or extra or shapes:
@@ -41,20 +53,25 @@ def load_weights(model: nn.Module, path: Path) -> None:
             f"{path} does not fit its configuration: missing {missing[:3]}, unexpected {extra[:3]}, other shape "
             f"{shapes[:3]}; take weights and config.json of one release"
         )
-    model.load_state_dict(state)
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    return dict(_weights(path))
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Every tensor of a safetensors file as it is stored."""
+    return dict(_stored(path))
 
 
 def _weights(path: Path) -> Iterator[tuple[str, Tensor]]:
     """Names and tensors of a file in name order, floating-point ones as float32; one is read at a time."""
+    for name, value in _stored(path):
+        yield name, value.float() if value.is_floating_point() else value
+
+
+def _stored(path: Path) -> Iterator[tuple[str, Tensor]]:
+    """Names and tensors of a file in name order; one is read at a time."""
     try:
         with safe_open(path, framework="pt") as file:
             for name in sorted(file.keys()):
-                value = file.get_tensor(name)
-                yield name, value.float() if value.is_floating_point() else value
+                yield name, file.get_tensor(name)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} must be a whole safetensors file, got {error}; fetch or convert the release again, or remove the checkpoint"
@@ -104,15 +121,3 @@ def build_tokenizer(opened: Opened, *, dtype: torch.dtype = torch.float32) -> Wa
         )
     model.load_state_dict({key: value.to(dtype) for key, value in opened.weights.items()}, assign=True)
     return model.eval().requires_grad_(False)
-
-
-def convert_release(name: str, out: Path, *, dtype: torch.dtype) -> None:
-    """Write a release or a checkpoint again with its weights as ``dtype``; the moving average is what is released."""
-    if out.exists():
-        raise DataError(f"{out} must not exist yet; name another folder or remove it")
-    folder, release = read_release(name)
-    with atomic_folder(out) as temporary:
-        state = _read_weights(folder / "model.safetensors")
-        stored = {k: v.to(dtype).contiguous() if v.is_floating_point() else v for k, v in state.items()}
-        save_file(stored, temporary / "model.safetensors")
-        save_config(release, temporary / "config.json")

@@ -45,6 +45,20 @@ class Source:
     """Name of the published tokenizer by the name of the repository or folder; empty if it is none."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOptions:
+    """What published weights do not say themselves."""
+
+    norm_groups: int | None = None
+    """Groups of the norms of an image tokenizer, 32 or 1; None: by the published name or our configuration."""
+    strides: tuple[int, int] | None = None
+    """(time, space) of an old export with convolutions that never run; None: by the published name or the weights."""
+    fsq_levels: tuple[int, ...] | None = None
+    """Levels of the quantiser; None: as stored, or those of every release where a latent has six channels."""
+    average: Literal["ema", "network"] = "ema"
+    """Which weights of a training checkpoint: the moving average, which is what is released, or those being trained."""
+
+
 def find_source(name: str) -> Source:
     """The files of a shipped name, a file, a folder, a run folder, a published name, or ``owner/repository`` on the Hub."""
     if name in shipped_names():

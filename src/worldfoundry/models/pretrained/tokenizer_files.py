@@ -6,10 +6,10 @@ are left out, and reported. Pickles are read with ``weights_only=True``, TorchSc
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +21,7 @@ from worldfoundry.core.errors import CheckpointError
 from worldfoundry.models.pretrained.checksum import check_file
 from worldfoundry.models.pretrained.config import ReleaseConfig
 from worldfoundry.models.pretrained.opened import Opened
-from worldfoundry.models.pretrained.source import Source, find_source
+from worldfoundry.models.pretrained.source import OpenOptions, Source, find_source
 from worldfoundry.models.pretrained.torchscript import read_torchscript
 from worldfoundry.models.tokenizer.config import TokenizerConfig
 from worldfoundry.models.tokenizer.infer import infer_config
@@ -34,20 +34,6 @@ from worldfoundry.models.tokenizer.official import (
     sort_official,
 )
 from worldfoundry.models.tokenizer.released import RELEASED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenOptions:
-    """What published weights do not say themselves."""
-
-    norm_groups: int | None = None
-    """Groups of the norms of an image tokenizer, 32 or 1; None: by the published name or our configuration."""
-    strides: tuple[int, int] | None = None
-    """(time, space) of an old export with convolutions that never run; None: by the published name or the weights."""
-    fsq_levels: tuple[int, ...] | None = None
-    """Levels of the quantiser; None: as stored, or those of every release where a latent has six channels."""
-    average: Literal["ema", "network"] = "ema"
-    """Which weights of a training checkpoint: the moving average, which is what is released, or those being trained."""
 
 
 def open_tokenizer(name: str, options: OpenOptions | None = None) -> Opened:

@@ -10,14 +10,17 @@ diffusers' ``AutoencoderKLCosmos``        continuous video only: ``official_from
 The names of our own state dicts are the official ones.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from worldfoundry.core.errors import CheckpointError
 from worldfoundry.models.tokenizer.config import TokenizerConfig
+from worldfoundry.models.tokenizer.quantize import FSQ
 
 StateDict = Mapping[str, Tensor]
 
@@ -31,6 +34,31 @@ _BUFFER = re.compile(
 def drop_buffers(state_dict: StateDict) -> dict[str, Tensor]:
     """The weights alone, without the constants of an export."""
     return {key: value for key, value in state_dict.items() if not _BUFFER.fullmatch(key)}
+
+
+ExportFile = Literal["autoencoder", "encoder", "decoder"]
+"""The three ``.jit`` files of a release."""
+
+
+def export_buffers(config: TokenizerConfig, file: ExportFile, *, dtype: torch.dtype) -> dict[str, Tensor]:
+    """The constants that an export of a tokenizer in ``dtype`` stores in one of its three files."""
+    suffix = "" if config.dimensions == "image" else "3d"
+    shared = {"wavelets": torch.full((2,), 0.5**0.5).to(dtype), "_arange": torch.arange(2)}
+    found = {}
+    if file != "decoder":
+        found |= {f"encoder.patcher{suffix}.{name}": value.clone() for name, value in shared.items()}
+        if suffix:
+            size = torch.tensor([config.patch_size], dtype=torch.int32)
+            found["encoder.patcher3d.patch_size_buffer"] = size
+    if file != "encoder":
+        found |= {f"decoder.unpatcher{suffix}.{name}": value.clone() for name, value in shared.items()}
+    if config.fsq_levels:
+        fsq, where = FSQ(config.fsq_levels), "inv_quant.quantizer" if file == "decoder" else "quantizer"
+        basis = [math.prod(fsq.levels[:i]) for i in range(len(fsq.levels))]
+        found[f"{where}._levels"] = torch.tensor(fsq.levels, dtype=torch.int32)
+        found[f"{where}._basis"] = torch.tensor(basis, dtype=torch.int32)
+        found[f"{where}.implicit_codebook"] = fsq.codes(torch.arange(fsq.codebook_size), torch.bfloat16)
+    return found
 
 
 def merge_halves(encoder: StateDict, decoder: StateDict) -> dict[str, Tensor]:
