@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812  the field's name
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from worldfoundry.models.tokenizer.layers import Attention, Layers, Past
+from worldfoundry.models.tokenizer.layers import Attention, Layers, Past, conv_of_repeated
 
 
 class ImageConv(nn.Conv2d):
@@ -50,7 +50,7 @@ class ImageUpsample(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"], past: Past | None = None) -> Float[Tensor, "b c i j"]:  # noqa: ARG002
         """Repeat and convolve."""
-        return x if self.conv is None else self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+        return x if self.conv is None else conv_of_repeated(x, self.conv.weight, self.conv.bias)
 
 
 def image_layers(norm_groups: int) -> Layers:
