@@ -27,6 +27,8 @@ from worldfoundry.core.errors import DataError
 from worldfoundry.curate.store import Store
 from worldfoundry.protocols.curation import Detector, Failure, SourceInfo, Timeline
 
+SCHEMA = 2
+"""Of a set as a whole, in its manifest."""
 DECODE_VERSION = 1
 """Raised whenever the frames that detectors see change."""
 TICK_S = 1e-6
