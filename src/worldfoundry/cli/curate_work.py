@@ -20,15 +20,17 @@ from worldfoundry.core.config import from_json, to_json
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.curate.collect import collect
 from worldfoundry.curate.config import CurateConfig, settings_of
+from worldfoundry.curate.encode import TROUBLE
 from worldfoundry.curate.index import load_set, schema_of_index, write_index
 from worldfoundry.curate.ingest import find_sources
+from worldfoundry.curate.lease import reading_from, writing_to
 from worldfoundry.curate.local import LocalExecutor
 from worldfoundry.curate.pipeline import CurateResult, Request
 from worldfoundry.curate.pipeline import run as curate
 from worldfoundry.curate.progress import Progress
 from worldfoundry.curate.ray import RayExecutor
 from worldfoundry.curate.records import read_json, read_trouble
-from worldfoundry.curate.store import open_store
+from worldfoundry.curate.store import Store, open_store
 from worldfoundry.curate.watch import BreakerTrippedError, DrainedError
 from worldfoundry.protocols.curation import Executor
 
@@ -165,7 +167,11 @@ def report(options: "args.ReportArgs") -> Outcome:
 
 def select(options: "args.SelectArgs") -> Outcome:
     """Write the index of a stricter subset."""
-    store = open_store(options.out)
+    with writing_to(open_store(options.out)) as lease:
+        return _select(options, lease.store)
+
+
+def _select(options: "args.SelectArgs", store: Store) -> Outcome:
     curated = load_set(store)
     kept = {row["clip_id"] for row in curated.rows if row["decision"] == "kept"}
     decided = curated.decided(with_settings(curated.config, options.set))
@@ -196,7 +202,7 @@ def status(options: "args.StatusArgs") -> Outcome:
         "inputs": manifest["inputs"],
         "analysed": sum(name.endswith(".npz") for name in analyses),
         "troubles": dict(Counter(f"{t.state}: {t.reason}" for t in troubles if t is not None)),
-        "sources_encoded": len(store.names("records")),
+        "sources_encoded": sum(not name.endswith(TROUBLE) for name in store.names("records")),
         "clips": len(store.names("clips")),
         "counts": manifest.get("counts", {}),
     }
@@ -205,8 +211,8 @@ def status(options: "args.StatusArgs") -> Outcome:
 
 def gc(options: "args.GcArgs") -> Outcome:
     """Remove what nothing refers to."""
-    store = open_store(options.out)
-    names = collect(load_set(store), remove=not options.dry_run)
+    with writing_to(open_store(options.out)) as lease:
+        names = collect(load_set(lease.store), remove=not options.dry_run)
     verb = "would remove" if options.dry_run else "removed"
     return {"files": names}, "\n".join([f"{verb} {len(names)} files", *names[:_SHOWN]]), 0
 
@@ -229,7 +235,9 @@ def search(options: "args.SearchArgs") -> Outcome:
 def export(options: "args.ExportArgs") -> Outcome:
     """Write the kept clips for another tool."""
     exporting: Any = importlib.import_module("worldfoundry.curate.export")
-    facts = exporting.export(open_store(options.out), options.format, open_store(options.to))
+    store, to = open_store(options.out), open_store(options.to)
+    with reading_from(store), writing_to(to):
+        facts = exporting.export(store, options.format, to)
     return facts, "\n".join(f"{key:<10} {value}" for key, value in facts.items()), 0
 
 

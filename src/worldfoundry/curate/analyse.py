@@ -11,6 +11,7 @@ import numpy as np
 from worldfoundry.core.errors import DataError
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.detect import DETECTORS
+from worldfoundry.curate.detect.rows import Rows
 from worldfoundry.curate.records import (
     Analysis,
     analysis_fingerprint,
@@ -95,14 +96,14 @@ class Analyse:
 def look(path: str | Path, info: SourceInfo, detectors: Sequence[Detector]) -> Analysis:
     """Show every frame of a local file to detectors."""
     meters = [(detector, detector.begin(info)) for detector in detectors]
-    views, seconds = Views(path), []
+    views, seconds = Views(path), Rows(np.float64)
     for view in views:
         seconds.append(view.seconds)
         for _, meter in meters:
             meter.observe(view)
     return Analysis(
         info=info,
-        seconds=np.array(seconds, np.float64),
+        seconds=seconds.array(),
         damage_s=np.array(sorted(views.damage_s), np.float64),
         num_promised=views.num_promised,
         is_cut_short=views.is_cut_short,

@@ -1,5 +1,6 @@
 """Garbage of a set: files that its index and its present settings no longer refer to."""
 
+from worldfoundry.curate.encode import trouble_path
 from worldfoundry.curate.index import CuratedSet, read_index
 from worldfoundry.curate.records import source_path
 
@@ -12,6 +13,8 @@ def collect(curated: CuratedSet, *, remove: bool) -> list[str]:
     fingerprint = curated.manifest["fingerprints"]["analysis"]
     ids = {row["source_id"] for row in curated.rows if row["source_id"]}
     wanted = {source_path("analysis", i, f"-{fingerprint}{s}") for i in ids for s in (".npz", ".json")}
+    encoding = curated.manifest["fingerprints"]["encode"]
+    wanted |= {trouble_path(i, encoding) for i in ids}
     kept = [row for row in curated.rows if row["decision"] == "kept"]
     wanted |= {row["path"] for row in kept}
     wanted |= {source_path("records", row["source_id"], ".json") for row in kept}

@@ -21,6 +21,15 @@ VERSION = 1
 """Raised whenever the bytes of clips change."""
 
 
+TROUBLE = "-trouble.json"
+"""How the name of a record ends that says why clips could not be made."""
+
+
+def trouble_path(source_id: str, fingerprint: str) -> str:
+    """Name of what is stored about a source whose clips cannot be made, by the fingerprint of the encoding."""
+    return source_path("records", source_id, f"-{fingerprint}{TROUBLE}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClipJob:
     """A span to be encoded."""

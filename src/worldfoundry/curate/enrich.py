@@ -58,7 +58,7 @@ class Enrich:
         """The number of spans that were looked at now."""
         missing = [span for span in job.spans if not self.store.exists(self.name_of(job.source_id, span))]
         if missing:
-            model = _loaded(self.model, self.weights)
+            model = loaded(self.model, self.weights)
             with local_copy(job.url) as path:
                 for span in missing:
                     frames, seconds = frames_of(path, span, model.num_frames, model.max_side_px)
@@ -100,7 +100,7 @@ def _marks(path: Path) -> tuple[str, ...]:
 
 
 @functools.cache
-def _loaded(model: str, weights: str) -> Enricher:
+def loaded(model: str, weights: str) -> Enricher:
     """Loaded once a process."""
     return ENRICHERS.get(model)(weights)
 

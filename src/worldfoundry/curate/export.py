@@ -2,9 +2,11 @@
 
 - ``webdataset``: tar shards, one sample a clip (``<id>.mp4``, ``<id>.json``, ``<id>.txt``), see ``shard.py``.
 - ``predict2``: the fine-tuning folder of Cosmos-Predict 2 and 2.5, ``videos/<name>.mp4`` beside ``metas/<name>.txt``;
-  without text embeddings, which those trainers make themselves. Clips without a caption, and images, are left out.
+  without text embeddings, which those trainers make themselves. Clips without a caption, and images, are left out; a
+  clip that the mix repeats stands there as often.
 - ``cosmos-curate``: ``clips/``, ``metas/v0/<uuid>.json`` and ``summary.json``, from which that project's sharding and
-  deduplication find their inputs; ids are UUIDs, paths relative, and ``valid`` says that the clip is kept.
+  deduplication find their inputs; ids are UUIDs, paths relative, and ``valid`` says that the clip is kept;
+  it knows no repeated clips.
 - ``parquet``: ``clips.parquet``, the kept clips, and ``rejected.parquet``, everything else, for duckdb and its like.
 
 Every export is made again over an older one and then holds nothing but this set's files.
@@ -112,11 +114,17 @@ def _webdataset(work: _Export) -> dict[str, int]:
 
 def _predict2(work: _Export) -> dict[str, int]:
     clips = [row for row in work.kept if row.get("caption") and not row["is_still"]]
+    count = 0
     for row in clips:
-        name = f"{row['clip_id']}_0_{row['num_frames'] - 1}"
-        work.copy(row, f"videos/{name}.mp4")
-        work.text(f"metas/{name}.txt", row["caption"])
-    return {"clips": len(clips), "left_out": len(work.kept) - len(clips)}
+        for k in range(
+            row["repeat"] or 1
+        ):  # those trainers draw files alike, so a clip that counts twice stands twice
+            key = row["clip_id"] if k == 0 else f"{row['clip_id']}-{k}"
+            name = f"{key}_0_{row['num_frames'] - 1}"
+            work.copy(row, f"videos/{name}.mp4")
+            work.text(f"metas/{name}.txt", row["caption"])
+            count += 1
+    return {"clips": count, "left_out": len(work.kept) - len(clips)}
 
 
 # cosmos-curate

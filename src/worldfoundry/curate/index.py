@@ -25,7 +25,7 @@ from worldfoundry.core.errors import DataError
 from worldfoundry.curate.analyse import detectors_of
 from worldfoundry.curate.config import CurateConfig, settings_of
 from worldfoundry.curate.decide import decide_again
-from worldfoundry.curate.records import Analysis, Row, load_analysis, read_json, source_path
+from worldfoundry.curate.records import SCHEMA, Analysis, Row, load_analysis, read_json, source_path
 from worldfoundry.curate.similarities import Similarities, read_similarities
 from worldfoundry.curate.store import Store
 
@@ -173,6 +173,11 @@ def load_set(store: Store) -> CuratedSet:
         got = "no manifest.json" if manifest is None else "an unfinished run"
         raise DataError(
             f"{store.root} must be a curated set, got {got}; make it with 'worldfoundry curate run'"
+        )
+    if manifest.get("schema") != SCHEMA:
+        raise DataError(
+            f"{store.url('manifest.json')} must have schema {SCHEMA}, got {manifest.get('schema')!r}; make the set again with "
+            "'worldfoundry curate run'"
         )
     config = from_json(CurateConfig, manifest["config"], where=store.url("manifest.json"))
     return CuratedSet(store, manifest, config, read_index(store))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.curate.addresses import known_address
 from worldfoundry.curate.records import Trouble, read_json, read_trouble, source_path, write_json
 from worldfoundry.curate.store import Store, file_system, local_copy
 from worldfoundry.data.files import VIDEO_SUFFIXES
@@ -20,7 +21,6 @@ from worldfoundry.protocols.curation import SourceInfo
 
 IMAGE_SUFFIXES = frozenset(".jpg .jpeg .png .webp .bmp .tif .tiff".split())
 _MAGIC = frozenset("*?[")
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +32,7 @@ class Source:
     name: str
     """Path below the inputs, with forward slashes."""
     stamp: str = ""
-    """What the object store says of the content, such as an ETag; empty for files of this machine, which are read."""
+    """What the object store says of the content, such as an ETag; empty for files of this machine."""
     size: int = 0
     """Bytes."""
 
@@ -103,7 +103,7 @@ class Inspect:
         return found
 
     def _look(self, path: Path, source: Source) -> Inspected:
-        source_id = content_address(path)
+        source_id = known_address(path)
         trouble = self._known_trouble(source_id)
         if trouble is not None:
             return Inspected(source_id=source_id, trouble=trouble)
@@ -139,15 +139,6 @@ def inspect(path: Path, name: str, source_id: str) -> SourceInfo:
         duration_s=info.duration_seconds,
         is_still=info.is_still,
     )
-
-
-def content_address(path: str | os.PathLike[str]) -> str:
-    """Digest of a file's whole content, 40 hex digits: neither its name nor its place counts."""
-    state = hashlib.blake2b(digest_size=20)
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK):
-            state.update(chunk)
-    return state.hexdigest()
 
 
 def _expand(text: str) -> tuple[str, dict[str, tuple[str, int]]]:

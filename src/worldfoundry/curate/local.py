@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -138,14 +138,9 @@ class LocalExecutor:
         pool = _Pool(self, function, items, deadlines_s, stopped)
         yield from pool.results(order)
 
-    @property
-    def is_distributed(self) -> bool:
-        """Never."""
-        return False
-
     def for_models(self) -> "LocalExecutor":
-        """Itself: processes of one machine share its GPUs."""
-        return self
+        """One worker: several would each hold a copy of the model in the same memory; a model uses all cores by itself."""
+        return replace(self, num_workers=min(1, self.num_workers))
 
 
 class _Pool:

@@ -5,13 +5,11 @@ with other settings, does what is missing and nothing else, and ends with the sa
 """
 
 import dataclasses
-import fcntl
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from worldfoundry.core.config import to_json
@@ -19,16 +17,16 @@ from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.curate.analyse import detectors_of
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.ingest import find_sources
+from worldfoundry.curate.lease import Lease, writing_to
 from worldfoundry.curate.local import LocalExecutor, never
 from worldfoundry.curate.preflight import preflight
 from worldfoundry.curate.progress import Progress
-from worldfoundry.curate.publish import caption_rows, publish
-from worldfoundry.curate.records import read_json, write_json
+from worldfoundry.curate.publish import publish
+from worldfoundry.curate.records import SCHEMA, read_json, write_json
 from worldfoundry.curate.steps import Steps
 from worldfoundry.curate.store import Store, check_writable, is_disk_error, open_store
 from worldfoundry.protocols.curation import Detector, Executor
 
-SCHEMA = 2
 EXIT_ALL_DECIDED, EXIT_SOME_FAILED = 0, 3
 _BROKEN = ("failed", "quarantined")
 _EXAMPLES = 3
@@ -97,7 +95,7 @@ def run(
     watched = Progress(show=progress or (lambda _: None))
     try:
         sources = _chosen(request, store)
-        with _claimed(store, request) as manifest:
+        with _claimed(store, request) as (manifest, lease):
             detectors = request.detectors or detectors_of(request.config)
             steps = Steps(
                 store=store,
@@ -112,9 +110,9 @@ def run(
                 steps.forget_troubles()
             rows, columns, vectors, found = steps.decide(steps.analyse(steps.inspect(sources)))
             rows = steps.encode(rows, found)
-            watched.begin("annotate", 1)
-            rows = caption_rows(store, rows, request.config.annotate, executor)
+            rows = steps.annotate(rows)
             watched.begin("publish", 1)
+            lease.confirm()
             manifest = manifest | {"fingerprints": steps.fingerprints(), "detectors": steps.detector_keys()}
             publish(store, rows, request.config, manifest, columns=columns, vectors=vectors)
             watched.close()
@@ -169,9 +167,9 @@ def _result(
 
 
 @contextmanager
-def _claimed(store: Store, request: Request) -> Iterator[dict[str, Any]]:
+def _claimed(store: Store, request: Request) -> Iterator[tuple[dict[str, Any], Lease]]:
     """Make ``out`` this run's: it is empty or a set of the same inputs, and nobody else writes to it."""
-    with _locked(store):
+    with writing_to(store) as lease:
         stored = read_json(store, "manifest.json")
         ours = {"inputs": list(request.inputs), "only": list(request.only)}
         if stored is not None and {k: stored.get(k) for k in ours} != ours:
@@ -187,35 +185,9 @@ def _claimed(store: Store, request: Request) -> Iterator[dict[str, Any]]:
         manifest = {"schema": SCHEMA, "state": "unfinished", **ours, "config": to_json(request.config)}
         store.clean()
         write_json(store, "manifest.json", manifest)
-        yield manifest
+        yield manifest, lease
 
 
 def _named(manifest: dict[str, Any]) -> str:
     only = manifest.get("only") or ()
     return " ".join(map(str, [*manifest.get("inputs", ()), *(["--only", *only] if only else [])]))
-
-
-@contextmanager
-def _locked(store: Store) -> Iterator[None]:
-    if (
-        not store.is_local
-    ):  # object stores have no locks; equal names have equal bytes, so two runs only waste work
-        yield
-        return
-    try:
-        Path(store.root).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"out {store.root!r} must be a folder that can be made, got {error}; check the path and its rights"
-        ) from error
-    folder = os.open(Path(store.root), os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise ConfigError(
-                f"out {store.root!r} must not be in use, got another run that writes to it; wait for it or stop it"
-            ) from error
-        yield
-    finally:
-        os.close(folder)

@@ -66,11 +66,6 @@ class RayExecutor:
             if stopped():
                 return
 
-    @property
-    def is_distributed(self) -> bool:
-        """Always: even one machine may become several."""
-        return True
-
     def for_models(self) -> "RayExecutor":
         """Actors that hold one GPU each, if the cluster has any."""
         self._started()

@@ -17,18 +17,24 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from worldfoundry.core.errors import DataError
+from worldfoundry.curate.detect.rows import forget
 from worldfoundry.curate.store import Store
 from worldfoundry.protocols.curation import Detector, Failure, SourceInfo, Timeline
 
+SCHEMA = 2
+"""Of a set as a whole, in its manifest."""
 DECODE_VERSION = 1
 """Raised whenever the frames that detectors see change."""
+_PIECE_BYTES = 1 << 20
 TICK_S = 1e-6
 """Times in the index are rounded to this; nothing is nearer to a border than that by chance."""
 Row = dict[str, Any]
@@ -144,35 +150,89 @@ def save_analysis(store: Store, name: str, analysis: Analysis, keys: Mapping[str
         arrays |= {f"{detector}/{key}": np.asarray(value) for key, value in timeline.items()}
     text = np.frombuffer(json.dumps(meta, sort_keys=True).encode(), np.uint8)
     with store.writing(name) as path:
-        np.savez_compressed(path, meta=text, **{k: arrays[k] for k in sorted(arrays)})  # pyright: ignore[reportArgumentType]
+        _write_arrays(path, {"meta": text, **{k: arrays[k] for k in sorted(arrays)}})
+
+
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """An ``.npz`` file, written in small pieces: numpy's own writer takes 32 MB for a copy of each piece."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in arrays.items():
+            info = zipfile.ZipInfo(f"{name}.npy")  # its date is fixed: equal analyses give equal bytes
+            info.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(info, "w", force_zip64=True) as file:
+                header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False}
+                np.lib.format.write_array_header_1_0(file, {**header, "shape": array.shape})
+                rows = max(1, _PIECE_BYTES // max(1, array[:1].nbytes))
+                for k in range(0, len(array), rows):
+                    file.write(np.ascontiguousarray(array[k : k + rows]).tobytes())
+                    forget(array)
 
 
 def load_analysis(store: Store, name: str, source: str = "") -> tuple[Analysis, dict[str, str]]:
-    """A committed analysis and the keys of its detectors; ``source`` is the name it goes by now."""
-    try:
-        with np.load(io.BytesIO(store.read_bytes(name))) as file:
-            arrays = {key: file[key] for key in file.files}
-        meta = json.loads(arrays.pop("meta").tobytes())
-    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
-        raise DataError(
-            f"{store.url(name)} must be an analysis, got {error}; remove it and run again"
-        ) from error
-    timelines: dict[str, Timeline] = {}
-    for key, value in arrays.items():
-        detector, _, array = key.partition("/")
-        if array:
-            timelines.setdefault(detector, {})[array] = value
+    """A committed analysis and the keys of its detectors; ``source`` is the name it goes by now.
+
+    Timelines are read when they are asked for: the pictures among them are most of the bytes, and scores need none.
+    """
+    arrays = _Arrays(store, name)
+    meta = json.loads(arrays.get("meta").tobytes())
     analysis = Analysis(
         info=SourceInfo(source=source, **meta["info"]),
-        seconds=arrays["seconds"],
-        damage_s=arrays["damage_s"],
+        seconds=arrays.get("seconds"),
+        damage_s=arrays.get("damage_s"),
         num_promised=meta["num_promised"],
         is_cut_short=meta["is_cut_short"],
-        timelines=timelines,
+        timelines=_Timelines(arrays),
     )
     return analysis, meta["detectors"]
+
+
+class _Arrays:
+    """The arrays of a stored file; whatever is wrong with it is a DataError that says what to do."""
+
+    def __init__(self, store: Store, name: str):
+        self._url = store.url(name)
+        with self._told():
+            self._file = np.load(io.BytesIO(store.read_bytes(name)))
+        self.names = tuple(self._file.files)
+
+    def get(self, name: str) -> np.ndarray:
+        with self._told():
+            return self._file[name]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(
+                f"{self._url} must be an analysis, got {error}; remove it and run again"
+            ) from error
+
+
+class _Timelines(Mapping[str, Timeline]):
+    """Timelines by detector, each read once."""
+
+    def __init__(self, arrays: _Arrays):
+        self._arrays = arrays
+        self._detectors = tuple(dict.fromkeys(n.split("/")[0] for n in arrays.names if "/" in n))
+        self._read: dict[str, Timeline] = {}
+
+    def __getitem__(self, detector: str) -> Timeline:
+        if detector not in self._detectors:
+            raise KeyError(detector)
+        if detector not in self._read:
+            start = f"{detector}/"
+            names = [n for n in self._arrays.names if n.startswith(start)]
+            self._read[detector] = {n.removeprefix(start): self._arrays.get(n) for n in names}
+        return self._read[detector]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._detectors)
+
+    def __len__(self) -> int:
+        return len(self._detectors)
 
 
 def read_json(store: Store, name: str) -> Any | None:

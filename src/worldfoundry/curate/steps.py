@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from worldfoundry.core.errors import DataError
+from worldfoundry.curate.addresses import content_address
 from worldfoundry.curate.analyse import Analyse, AnalyseJob
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.decide import judge, screen
-from worldfoundry.curate.encode import ClipJob, Encode, EncodeJob, encode_key
-from worldfoundry.curate.enrich import Enrich, EnrichJob, merged, models_of
-from worldfoundry.curate.ingest import Inspect, Inspected, Source, content_address
+from worldfoundry.curate.encode import TROUBLE, ClipJob, Encode, EncodeJob, encode_key, trouble_path
+from worldfoundry.curate.enrich import models_of
+from worldfoundry.curate.ingest import Inspect, Inspected, Source
 from worldfoundry.curate.local import guarded
+from worldfoundry.curate.models import Models
 from worldfoundry.curate.progress import Progress
 from worldfoundry.curate.records import (
     Analysis,
@@ -147,6 +148,8 @@ class Steps:
                 if self._trouble_name(f.info.source_id) in there:  # of an earlier try
                     self.store.remove(self._trouble_name(f.info.source_id))
                 self._score(f)
+        if stale:  # before hours of work; a rerun that has answers to all needs no models
+            self._models.probe()
         troubles: dict[str, Trouble] = {}
         for k, result in self._each(step, jobs, deadlines):
             f = stale[k]
@@ -211,42 +214,28 @@ class Steps:
     def _enrich(
         self, rows: list[Row], by_id: dict[str, Found]
     ) -> tuple[list[Row], dict[str, np.ndarray], dict[str, type]]:
-        models = [Enrich(self.store, name, weights) for name, weights in models_of(self.config)]
         spans: dict[str, list[Span]] = {}
-        for row in screen(rows, self.config) if models else ():
+        for row in screen(rows, self.config) if models_of(self.config) else ():
             if not row["decision"]:
                 spans.setdefault(row["source_id"], []).append(
                     Span(start_s=row["start_s"], end_s=row["end_s"])
                 )
-        jobs = [EnrichJob(url=by_id[k].source.url, source_id=k, spans=tuple(v)) for k, v in spans.items()]
-        limits = self.config.limits
-        deadlines = [
-            10 * limits.base_s + limits.encode_factor * sum(s.end_s - s.start_s for s in j.spans)
-            for j in jobs
-        ]
-        executor = self.executor.for_models() if models and jobs else self.executor
-        failed: dict[str, Trouble] = {}
-        for model in models:
-            self.progress.begin(f"enrich {model.model}", len(jobs))
-            wrong: list[Failure] = []
-            for k, result in self._each(model, jobs, deadlines, executor):
-                found = by_id[jobs[k].source_id]
-                if isinstance(result, Failure):
-                    wrong.append(result)
-                    failed[jobs[k].source_id] = Trouble.of_model(
-                        result, model.model, hide=(found.source.url,)
-                    )
-                self.progress.step(found.source.name)
-            if jobs and len(wrong) == len(jobs):  # no fault of the sources
-                raise DataError(
-                    f"{model.model} must run, got {wrong[0].error!r} for each of {len(jobs)} sources; check its weights"
-                )
-        fresh, vectors, columns = merged(rows, models)
-        for row in fresh:
-            trouble = failed.get(row["source_id"])
-            if trouble is not None and row["clip_id"] and not row["decision"]:
-                row.update(decision=trouble.state, reason=trouble.reason, detail=trouble.detail)
-        return fresh, vectors, dict(columns)
+        return self._models.enrich(rows, spans, {k: f.source.url for k, f in by_id.items()})
+
+    def annotate(self, rows: Sequence[Row]) -> list[Row]:
+        """Rows with what is written about the kept ones."""
+        self.progress.begin("annotate", 1)
+        return self._models.annotate(rows)
+
+    @property
+    def _models(self) -> Models:
+        return Models(
+            store=self.store,
+            config=self.config,
+            executor=self.executor,
+            progress=self.progress,
+            each=self._each,
+        )
 
     def encode(self, rows: list[Row], found: Sequence[Found]) -> list[Row]:
         """Write the clips of kept rows; those of a source that fails become failed."""
@@ -256,6 +245,10 @@ class Steps:
         for row in rows:
             if row["decision"] == "kept":
                 kept.setdefault(row["source_id"], []).append(row)
+        for source_id in list(kept):
+            trouble = read_trouble(self.store, self._encode_trouble_name(source_id))
+            if trouble is not None and trouble.state == "quarantined":
+                _spoil(kept.pop(source_id), trouble)
         jobs = [_encode_job(by_id[k], each) for k, each in kept.items()]
         todo = [job for job in jobs if not step.is_done(job)]
         limits = self.config.limits
@@ -266,11 +259,9 @@ class Steps:
             job = todo[k]
             if isinstance(result, Failure):
                 trouble = Trouble.of(result, hide=(job.url,))
-                state = "quarantined" if trouble.state == "quarantined" else "failed"
-                for row in kept.pop(job.info.source_id):
-                    row.update(
-                        decision=state, reason=trouble.reason, detail=f"encode: {trouble.detail}", repeat=None
-                    )
+                if trouble.state == "quarantined":
+                    write_trouble(self.store, self._encode_trouble_name(job.info.source_id), trouble)
+                _spoil(kept.pop(job.info.source_id), trouble)
                 self.progress.failed += 1
             self.progress.step(job.info.source, seconds[k])
         for source_id, each in kept.items():
@@ -281,13 +272,17 @@ class Steps:
 
     def forget_troubles(self) -> None:
         """Remove what is stored about failed and quarantined sources, so that they are tried again."""
-        for name in self.store.names("analysis"):
+        encoded = [name for name in self.store.names("records") if name.endswith(TROUBLE)]
+        for name in [*self.store.names("analysis"), *encoded]:
             trouble = read_trouble(self.store, name) if name.endswith(".json") else None
             if trouble is not None and trouble.state != "rejected":
                 self.store.remove(name)
 
     def _trouble_name(self, source_id: str) -> str:
         return source_path("analysis", source_id, f"-{self.fingerprint}.json")
+
+    def _encode_trouble_name(self, source_id: str) -> str:
+        return trouble_path(source_id, self.fingerprints()["encode"])
 
     def _analysis(self, info: SourceInfo) -> Analysis:
         name = source_path("analysis", info.source_id, f"-{self.fingerprint}.npz")
@@ -313,3 +308,10 @@ def _encode_job(found: Found, rows: Sequence[Row]) -> EncodeJob:
     words = ("clip_id", "start_s", "end_s", "num_frames", "fps", "is_variable")
     clips = tuple(ClipJob(**{k: row[k] for k in words}) for row in rows)
     return EncodeJob(url=found.source.url, info=found.info, clips=clips)
+
+
+def _spoil(rows: Sequence[Row], trouble: Trouble) -> None:
+    """Kept clips that could not be written become failed or quarantined."""
+    state = "quarantined" if trouble.state == "quarantined" else "failed"
+    for row in rows:
+        row.update(decision=state, reason=trouble.reason, detail=f"encode: {trouble.detail}", repeat=None)

@@ -129,12 +129,12 @@ class Executor(Protocol):
         ...
 
     @property
-    def is_distributed(self) -> bool:
-        """Whether other machines may take part, so that waiting for models is spread too."""
+    def num_workers(self) -> int:
+        """Items under way at once, at most."""
         ...
 
     def for_models(self) -> "Executor":
-        """The same executor with what models need, such as a GPU for each worker where there are any."""
+        """The same executor with what models need: a GPU for each worker where there are any, one copy on one machine."""
         ...
 
 

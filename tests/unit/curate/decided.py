@@ -13,7 +13,7 @@ from worldfoundry.curate.config import CurateConfig, TypeConfig
 from worldfoundry.curate.decide import rules, screen
 from worldfoundry.curate.detect import thumbnails
 from worldfoundry.curate.index import CuratedSet, schema_of, write_index
-from worldfoundry.curate.records import Analysis, save_analysis, source_path, write_json
+from worldfoundry.curate.records import SCHEMA, Analysis, save_analysis, source_path, write_json
 from worldfoundry.curate.report.facts import SetFacts
 from worldfoundry.curate.report.whatif import countable
 from worldfoundry.curate.store import open_store
@@ -123,6 +123,7 @@ def stored(root, rows):
     save_analysis(store, source_path("analysis", info.source_id, "-ab12.npz"), analysis, {})
     write_index(store, "index.parquet", rows, schema_of({"shake": float}))
     manifest = {
+        "schema": SCHEMA,
         "state": "finished",
         "inputs": ["my films"],
         "detectors": ["camera@3"],

@@ -11,7 +11,7 @@ from tests.unit.curate.planted import filmed, timeline_of
 from worldfoundry.core.config import to_json
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.index import schema_of, write_index
-from worldfoundry.curate.records import Analysis, Row, save_analysis, source_path, write_json
+from worldfoundry.curate.records import SCHEMA, Analysis, Row, save_analysis, source_path, write_json
 from worldfoundry.curate.store import Store, open_store
 from worldfoundry.data.video_write import VideoWriter
 from worldfoundry.protocols.curation import SourceInfo, Timeline
@@ -82,6 +82,7 @@ def make_set(folder: Path, rows: list[Row], config: CurateConfig | None = None) 
             )
     write_index(store, "index.parquet", rows, schema_of({}))
     manifest = {
+        "schema": SCHEMA,
         "state": "finished",
         "inputs": ["films"],
         "config": to_json(config or CurateConfig()),

@@ -10,12 +10,25 @@ import cv2
 import numpy as np
 import pytest
 from tests.unit.curate.sets import row_of
+from tests.unit.curate.standins import Change, video
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.curate.annotate import annotate
-from worldfoundry.curate.config import AnnotateConfig, CurateConfig, TypeConfig
+from worldfoundry.curate.config import (
+    AnnotateConfig,
+    CurateConfig,
+    DedupConfig,
+    MotionConfig,
+    OverlayConfig,
+    QualityConfig,
+    ShotsConfig,
+    TypeConfig,
+)
 from worldfoundry.curate.enrich import Enrich, models_of
+from worldfoundry.curate.index import read_index
+from worldfoundry.curate.local import LocalExecutor
 from worldfoundry.curate.measured import describe_row
+from worldfoundry.curate.pipeline import Request, run
 from worldfoundry.curate.plugins import ENRICHERS
 from worldfoundry.curate.plugins.endpoint import Endpoint, TypeAsker, label_in, load_types, read_answer
 from worldfoundry.curate.store import open_store
@@ -281,3 +294,28 @@ def test_a_run_asks_for_types_where_its_settings_say_so(tmp_path):
 
 def test_a_response_of_another_kind_is_an_error():
     assert read_answer([]).outcome == read_answer({"choices": [None]}).outcome == "error"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_run_asks_about_every_kept_clip_once_and_no_more_at_once_than_allowed(stub, tmp_path, workers):
+    for k in range(3):
+        video(tmp_path / "in" / f"{k}.mp4", (1 + 3 * k, 14, 2))
+    config = CurateConfig(
+        shots=ShotsConfig(min_s=0.5),
+        motion=MotionConfig(min=0.0, max_shake=1.0),
+        quality=QualityConfig(min=0.0),
+        overlay=OverlayConfig(max=1.0),
+        dedup=DedupConfig(perceptual=False),
+        annotate=config_for(stub, concurrency=2),
+    )
+    request = Request(
+        inputs=(str(tmp_path / "in"),), out=tmp_path / "out", config=config, detectors=(Change(),)
+    )
+    result = run(request, executor=LocalExecutor(num_workers=workers))
+    rows = read_index(open_store(tmp_path / "out"))
+    captions = {row["caption"] for row in rows if row["decision"] == "kept"}
+    assert (result.kept, captions) == (3, {"A cat sits."})
+    assert len(stub.asked) == 1 + 3  # once to see whether it is there
+    assert stub.most_at_once <= 2
+    run(request, executor=LocalExecutor(num_workers=workers))
+    assert len(stub.asked) == 1 + 3

@@ -9,7 +9,7 @@ from tests.unit.curate.sets import make_set, row_of
 
 from worldfoundry.core.errors import DataError, UnknownNameError
 from worldfoundry.curate.export import FORMATS, export
-from worldfoundry.curate.index import write_embeddings
+from worldfoundry.curate.index import read_index, schema_of_index, write_embeddings, write_index
 from worldfoundry.curate.store import open_store
 from worldfoundry.data.video_io import probe
 
@@ -46,6 +46,17 @@ def test_predict2_pairs_every_captioned_clip_with_its_text(curated, tmp_path):
     items = predict2_items(tmp_path / "out", 80)
     assert sorted(text for _, text in items) == ["caption 0", "caption 3"]
     assert facts == {"clips": 2, "left_out": 1, "files": 4}
+
+
+def test_predict2_holds_a_clip_as_often_as_the_mix_repeats_it(curated, tmp_path):
+    rows = read_index(curated)
+    for row in rows:
+        row["repeat"] = 3 if row["caption"] == "caption 3" else row["repeat"]
+    write_index(curated, "index.parquet", rows, schema_of_index(curated))
+    facts = export(curated, "predict2", open_store(tmp_path / "out"))
+    texts = [text for _, text in predict2_items(tmp_path / "out", 80)]
+    assert sorted(texts) == ["caption 0", *["caption 3"] * 3]
+    assert facts == {"clips": 4, "left_out": 1, "files": 8}
 
 
 def test_cosmos_curate_summary_leads_to_every_clip_and_its_record(curated, tmp_path):

@@ -12,7 +12,7 @@ from tests.unit.curate.faults import Fault
 from tests.unit.curate.standins import FPS, Change, blobs, video
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.curate import enrich
+from worldfoundry.curate import encode, enrich
 from worldfoundry.curate.config import (
     AnnotateConfig,
     CurateConfig,
@@ -184,6 +184,39 @@ def test_failed_is_tried_again_and_quarantined_only_when_asked(tmp_path):
     assert everything(out) == everything(tmp_path / "fresh")
 
 
+def test_a_source_whose_clips_eat_all_memory_is_left_alone_until_asked(tmp_path, monkeypatch):
+    source, out = tmp_path / "in", tmp_path / "out"
+    for k, name in enumerate(("a", "b")):
+        video(source / f"{name}.mp4", (25 + k, 12, 2))
+    asked = []
+
+    def clips(self, job):
+        asked.append(job.info.source)
+        if job.info.source == "b.mp4":
+            raise MemoryError
+        return real(self, job)
+
+    real = encode.Encode.__call__
+    monkeypatch.setattr(encode.Encode, "__call__", clips)
+    result = curate(source, out)
+    assert (result.kept, result.failed, asked) == (1, {"memory": 1}, ["a.mp4", "b.mp4"])
+    before = everything(out)
+    assert curate(source, out).failed == {"memory": 1}
+    assert (everything(out), len(asked)) == (before, 2)
+    monkeypatch.setattr(encode.Encode, "__call__", real)
+    assert curate(source, out, retry=True).kept == 2
+    curate(source, tmp_path / "fresh")
+    assert everything(out) == everything(tmp_path / "fresh")
+
+
+def test_models_that_cannot_answer_stop_a_run_before_anything_long(tmp_path):
+    source, out = video(tmp_path / "in" / "a.mp4", (1, 12, 2)).parent, tmp_path / "out"
+    asked = AnnotateConfig(captioner="endpoint", url="http://127.0.0.1:9/v1", model="vlm")
+    with pytest.raises(DataError, match=r"endpoint must run with 'vlm', got .*refused"):
+        curate(source, out, dataclasses.replace(CONFIG, annotate=asked))
+    assert not list(out.glob("analysis/*/*"))
+
+
 def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path):
     source, out, mended = tmp_path / "in", tmp_path / "out", tmp_path / "mended"
     for k, name in enumerate(("a", "full", "z")):
@@ -338,11 +371,11 @@ def test_a_source_that_a_model_fails_on_is_failed_alone_and_tried_again(tmp_path
     with pytest.raises(ConfigError, match="models scored the clips"):
         curated.decided(dataclasses.replace(config, shots=ShotsConfig(min_s=0.25)))
     weights.write_text("0")
-    enrich._loaded.cache_clear()
+    enrich.loaded.cache_clear()
     assert curate(tmp_path / "in", tmp_path / "out", config).kept == 2
     weights.write_text("999")
-    enrich._loaded.cache_clear()
-    with pytest.raises(DataError, match=r"dover must run, got 'ValueError: too dark' for each of 2"):
+    enrich.loaded.cache_clear()
+    with pytest.raises(DataError, match=r"dover must run with '.*', got ValueError: too dark"):
         curate(tmp_path / "in", tmp_path / "other", config)
 
 

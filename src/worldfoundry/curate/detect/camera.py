@@ -31,6 +31,7 @@ from worldfoundry.curate.detect.camera_fit import (
     texture,
 )
 from worldfoundry.curate.detect.camera_tags import CameraTag, describe, track_of
+from worldfoundry.curate.detect.rows import Rows
 from worldfoundry.protocols.curation import Meter, SourceInfo, Timeline, View
 
 __all__ = ["CameraDetector", "CameraScores", "CameraTag", "Detector", "find_tags", "score"]
@@ -126,7 +127,7 @@ class _Meter:
     """Rows of pairs (all numbers) and steps (all but ``zoom``, ``roll``, ``inliers``), by their later frame."""
 
     def __init__(self):
-        self._rows: list[tuple[float, float, bool, dict[str, float]]] = []
+        self._rows = Rows(np.float64, (3 + len(_COLUMNS),))  # begin, end, is a pair, numbers
         self._flows = make_flow(refined=False), make_flow(refined=False)
         self._pair: tuple[float, np.ndarray] | None = None
         self._step: tuple[float, np.ndarray] | None = None
@@ -163,7 +164,7 @@ class _Meter:
         fit = fit_camera(moves, known, grid, before, after)
         if fit is None:
             self._cells, self._twist = None, 0j
-            self._rows.append((then, now, True, dict.fromkeys(_COLUMNS[:-2], 0.0) | {"inliers": 0.0}))
+            self._keep(then, now, dict.fromkeys(_COLUMNS[:-1], 0.0), is_pair=True)
             return
         h, w = fine.shape
         self._twist = fit.twist / gap
@@ -179,7 +180,7 @@ class _Meter:
             fit.twist.imag,
         )
         values = dict(zip(_COLUMNS[:7], (v / gap for v in numbers), strict=True))
-        self._rows.append((then, now, True, values | {"inliers": fit.inliers}))
+        self._keep(then, now, values | {"inliers": fit.inliers}, is_pair=True)
 
     def _end_step(self, now: float, coarse: np.ndarray) -> None:
         before, self._step = self._step, (now, coarse)
@@ -199,7 +200,10 @@ class _Meter:
             numbers = split_speed(moves, modelled, known, grid.diagonal_px)
         numbers |= {"dx": shift.real, "dy": shift.imag}
         values = {name: number / (now - then) for name, number in numbers.items()}
-        self._rows.append((then, now, False, values | {"change": change}))
+        self._keep(then, now, values | {"change": change}, is_pair=False)
+
+    def _keep(self, then: float, now: float, values: dict[str, float], *, is_pair: bool) -> None:
+        self._rows.append((then, now, is_pair, *(values.get(name, np.nan) for name in _COLUMNS)))
 
     def _weights(self, coarse: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """What the last pair took for known and for background; before the first, all that has texture."""
@@ -212,11 +216,11 @@ class _Meter:
         return known > 0, background * grid.prior
 
     def finish(self) -> Timeline:
-        rows = sorted(self._rows, key=lambda r: (r[1], r[2]))
-        columns = {k: np.array([r[3].get(k, np.nan) for r in rows], np.float32) for k in _COLUMNS}
+        rows = self._rows.array()
+        rows = rows[np.lexsort((rows[:, 2], rows[:, 1]))]
         return {
-            "seconds": np.array([r[0] for r in rows], np.float64),
-            "end_seconds": np.array([r[1] for r in rows], np.float64),
-            "is_pair": np.array([r[2] for r in rows], bool),
-            **columns,
+            "seconds": rows[:, 0].copy(),
+            "end_seconds": rows[:, 1].copy(),
+            "is_pair": rows[:, 2].astype(bool),
+            **{name: rows[:, 3 + k].astype(np.float32) for k, name in enumerate(_COLUMNS)},
         }

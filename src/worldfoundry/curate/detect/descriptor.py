@@ -15,6 +15,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from worldfoundry.curate.detect.rows import Rows
 from worldfoundry.protocols.curation import Meter, SourceInfo, Timeline, View
 
 SIDE = 32
@@ -67,7 +68,8 @@ class DescriptorDetector:
 
 class _Meter:
     def __init__(self):
-        self._rows: list[tuple[float, float, float, np.ndarray, np.ndarray]] = []
+        self._when = Rows(np.float64, (3,))
+        self._frames, self._edges = Rows(np.uint8, (SIDE, SIDE)), Rows(np.uint8, (4,))
         self._bin, self._times, self._last = -1, [], -np.inf
         self._sum = np.zeros((SIDE, SIDE), np.float32)
         self._luma = np.zeros((1, 1), np.uint8)
@@ -86,13 +88,13 @@ class _Meter:
 
     def finish(self) -> Timeline:
         self._flush()
-        first, mean, last, frames, borders = zip(*self._rows, strict=True) if self._rows else ((),) * 5
+        first, mean, last = self._when.array().T
         return {
-            "seconds": np.array(mean, np.float64),
-            "first_s": np.array(first, np.float64),
-            "last_s": np.array(last, np.float64),
-            "frames": np.array(frames, np.uint8).reshape(-1, SIDE, SIDE),
-            "borders": np.array(borders, np.uint8).reshape(-1, 4),
+            "seconds": mean,
+            "first_s": first,
+            "last_s": last,
+            "frames": self._frames.array(),
+            "borders": self._edges.array(),
         }
 
     def _flush(self) -> None:
@@ -100,8 +102,9 @@ class _Meter:
             return
         picture = (self._sum / len(self._times)).round().clip(0, 255).astype(np.uint8)
         times = self._times
-        row = (times[0], float(np.mean(times)), times[-1], picture, _borders(self._luma))
-        self._rows.append(row)
+        self._when.append((times[0], np.mean(times), times[-1]))
+        self._frames.append(picture)
+        self._edges.append(_borders(self._luma))
         self._times = []
         self._sum[:] = 0
 

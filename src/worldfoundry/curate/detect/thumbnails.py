@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from worldfoundry.curate.detect.rows import Rows
 from worldfoundry.protocols.curation import Meter, SourceInfo, Timeline, View
 
 EVERY_S = 1.0
@@ -31,24 +32,26 @@ class Detector:
 
 class _Strip:
     def __init__(self):
-        self._seconds: list[float] = []
-        self._jpegs: list[bytes] = []
+        self._last_s = -np.inf
+        self._seconds, self._sizes, self._jpegs = Rows(np.float64), Rows(np.int32), Rows(np.uint8)
 
     def observe(self, view: View) -> None:
-        if self._seconds and view.seconds - self._seconds[-1] < EVERY_S - 1e-6:
+        if view.seconds - self._last_s < EVERY_S - 1e-6:
             return
         height, width = view.small.shape[:2]
         size = (max(1, round(width * HEIGHT_PX / height)), HEIGHT_PX)
         small = cv2.resize(view.small, size, interpolation=cv2.INTER_AREA)
         jpeg = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1]
+        self._last_s = view.seconds
         self._seconds.append(view.seconds)
-        self._jpegs.append(jpeg.tobytes())
+        self._sizes.append(len(jpeg))
+        self._jpegs.extend(jpeg)
 
     def finish(self) -> Timeline:
         return {
-            "seconds": np.array(self._seconds, np.float64),
-            "sizes": np.array([len(j) for j in self._jpegs], np.int32),
-            "jpegs": np.frombuffer(b"".join(self._jpegs), np.uint8),
+            "seconds": self._seconds.array(),
+            "sizes": self._sizes.array(),
+            "jpegs": self._jpegs.array(),
         }
 
 

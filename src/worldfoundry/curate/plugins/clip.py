@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from worldfoundry.core.errors import CheckpointError, ConfigError, require_package
+from worldfoundry.curate.plugins.device import beside, device
 
 _MEAN, _STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _HEAD_LAYERS = ("layers.0", "layers.2", "layers.4", "layers.6", "layers.7")
@@ -54,14 +55,16 @@ class Clip:
         side = int(self.model.config.vision_config.image_size)
         pixels = torch.from_numpy(prepared(frames, side, _MEAN, _STD)).permute(0, 3, 1, 2)
         with torch.inference_mode():
-            return unit(_tensor(self.model.get_image_features(pixel_values=pixels)).numpy())
+            return unit(
+                _tensor(self.model.get_image_features(pixel_values=beside(self.model, pixels))).cpu().numpy()
+            )
 
     def embed_text(self, text: str) -> np.ndarray:
         """Float32 [d], the unit embedding of a text."""
         torch = require_package("torch", "curate")
         tokens = self._tokenizer([text], return_tensors="pt", truncation=True, padding=True)
         with torch.inference_mode():
-            return unit(_tensor(self.model.get_text_features(**tokens)).numpy())[0]
+            return unit(_tensor(self.model.get_text_features(**beside(self.model, tokens))).cpu().numpy())[0]
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -112,7 +115,7 @@ def load(weights: str) -> Clip:
         raise ConfigError(
             f"weights {weights!r} must be a CLIP model of transformers, got {error}; see its docs"
         ) from error
-    return Clip(weights=weights, model=model.eval())
+    return Clip(weights=weights, model=model.to(device()).eval())
 
 
 def load_aesthetics(weights: str) -> Aesthetics:

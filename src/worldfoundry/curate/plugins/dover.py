@@ -60,7 +60,7 @@ def load(weights: str) -> Dover:
             f"weights {weights!r} must be the ONNX file of DOVER, got no file; export it with its repository"
         )
     runtime = require_package("onnxruntime", "models")
-    session = runtime.InferenceSession(weights, providers=["CPUExecutionProvider"])
+    session = runtime.InferenceSession(weights, providers=runtime.get_available_providers())
     names = [given.name for given in session.get_inputs()]
     if sorted(names) != ["aes_view", "tech_view"]:
         raise ConfigError(

@@ -16,6 +16,7 @@ import numpy as np
 
 from worldfoundry.core.errors import ConfigError, require_package
 from worldfoundry.curate.plugins.clip import digest_of_weights, prepared, unit
+from worldfoundry.curate.plugins.device import beside, device
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 _SIDE = 224
@@ -66,7 +67,7 @@ def internvideo2(model: Any, weights: str) -> VideoEmbedder:
     def video(frames: np.ndarray) -> Any:
         pixels = torch.from_numpy(prepared(frames, _SIDE, _MEAN, _STD)).permute(0, 3, 1, 2)[None]
         with torch.inference_mode():
-            return model.get_vid_feat(pixels)
+            return model.get_vid_feat(beside(model, pixels))
 
     def text(words: str) -> Any:
         with torch.inference_mode():
@@ -92,11 +93,11 @@ def cosmos_embed1(model: Any, processor: Any, weights: str) -> VideoEmbedder:
     def video(frames: np.ndarray) -> Any:
         batch = np.ascontiguousarray(frames.transpose(0, 3, 1, 2))[None]
         with torch.inference_mode():
-            return model.get_video_embeddings(**processor(videos=batch)).visual_proj
+            return model.get_video_embeddings(**beside(model, processor(videos=batch))).visual_proj
 
     def text(words: str) -> Any:
         with torch.inference_mode():
-            return model.get_text_embeddings(**processor(text=[words])).text_proj
+            return model.get_text_embeddings(**beside(model, processor(text=[words]))).text_proj
 
     return VideoEmbedder(
         name="cosmos-embed1", weights=weights, num_frames=8, max_side_px=512, video=video, text=text
@@ -110,7 +111,7 @@ def _model(weights: str) -> Any:
             f"weights {weights!r} must be a folder with config.json and the model's code, got none; download it first"
         )
     try:
-        return transformers.AutoModel.from_pretrained(weights, trust_remote_code=True).eval()
+        return transformers.AutoModel.from_pretrained(weights, trust_remote_code=True).to(device()).eval()
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"weights {weights!r} must be a model of transformers, got {error}; see its card"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from worldfoundry.core.errors import ConfigError, require_package
+from worldfoundry.curate.plugins.device import beside, device
 from worldfoundry.curate.plugins.endpoint import Answer
 
 
@@ -32,7 +33,9 @@ class LanguageModel:
             return_tensors="pt",
         )
         with torch.inference_mode():
-            output = self.model.generate(**inputs, max_new_tokens=self.max_tokens, do_sample=False)
+            output = self.model.generate(
+                **beside(self.model, inputs), max_new_tokens=self.max_tokens, do_sample=False
+            )
         num_prompt = inputs["input_ids"].shape[1]
         said = output[0, num_prompt:]
         text = self.processor.decode(said, skip_special_tokens=True).strip()
@@ -54,4 +57,4 @@ def load_language(weights: str, *, max_tokens: int) -> LanguageModel:
         raise ConfigError(
             f"model {weights!r} must be a vision-language model of transformers, got {error}"
         ) from error
-    return LanguageModel(model=model.eval(), processor=processor, max_tokens=max_tokens)
+    return LanguageModel(model=model.to(device()).eval(), processor=processor, max_tokens=max_tokens)
