@@ -12,7 +12,7 @@ import tyro
 from worldfoundry.cli.output import check_output_folder
 from worldfoundry.cli.parse import parse_command
 from worldfoundry.models.pretrained.config import describe, shipped_names
-from worldfoundry.models.pretrained.source import OpenOptions, find_source
+from worldfoundry.models.pretrained.source import OpenOptions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +59,11 @@ def list_models(args: ListArgs) -> None:
 
 def show_model(args: ShowArgs) -> None:
     """Show one model: what its configuration says, or what its weights do."""
-    source = find_source(args.name)
-    if source.layout == "native":
-        found = describe(args.name if args.name in shipped_names() else str(source.weights[0].parent))
+    if args.name in shipped_names():
+        found = describe(args.name)
     else:
         work = importlib.import_module("worldfoundry.cli.models_work")
-        found = work.show(source, args.opening)
+        found = work.show(args.name, args.opening)
     sys.stdout.write(json.dumps(found, indent=None if args.json else 2) + "\n")
 
 

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from worldfoundry.core.config import to_json
+from worldfoundry.models.pretrained.config import describe
 from worldfoundry.models.pretrained.convert import convert, find_family
-from worldfoundry.models.pretrained.source import OpenOptions, Source
+from worldfoundry.models.pretrained.source import OpenOptions, find_source
 
 if TYPE_CHECKING:
     from worldfoundry.cli.models import ConvertArgs
 
 
-def show(source: Source, options: OpenOptions) -> dict[str, Any]:
-    """Configuration that published weights say, and what was read."""
+def show(name: str, options: OpenOptions) -> dict[str, Any]:
+    """What our configuration says, or of files of others what their weights say, with what was read."""
+    source = find_source(name)
+    if source.layout == "native":
+        return describe(str(source.weights[0].parent))
     opened = find_family(source).open(source, options)
     return {**to_json(opened.release), "loaded": opened.facts()}
 

@@ -1,107 +1,246 @@
 """The work behind ``worldfoundry tokenize``; kept apart from the parser because it imports torch."""
 
+import itertools
 import json
+import math
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from rich.console import Console
+from rich.progress import Progress
 from torch import Tensor
 
-from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.core.files import atomic_path
-from worldfoundry.data.video_io import read_video
-from worldfoundry.data.video_write import write_video
-from worldfoundry.evaluate.metrics import clip_psnr
-from worldfoundry.models.pretrained.release import load_tokenizer, weights_digest
+from worldfoundry.core.errors import ConfigError
+from worldfoundry.data.video_write import VideoWriter, write_image
+from worldfoundry.evaluate.metrics import frame_mse, psnr_from_mse
+from worldfoundry.inference.latent_file import LatentReader, LatentWriter
+from worldfoundry.inference.pieces import Coder, Piece, Plan, iter_pieces, plan_pieces
+from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
-from worldfoundry.protocols.models import TokenizerSpec
-from worldfoundry.protocols.video import Clip
+from worldfoundry.models.tokenizer.normalise import LatentStatistics
+from worldfoundry.models.tokenizer.quantize import codebook_usage, count_codes, num_bits
+from worldfoundry.models.tokenizer.tile import Tile
+from worldfoundry.protocols.models import latent_frames, pixel_frames
+from worldfoundry.protocols.video import to_uint8
 
 if TYPE_CHECKING:
     from worldfoundry.cli.tokenize import DecodeArgs, EncodeArgs, RoundtripArgs
 
-
-def _read(options: "EncodeArgs | RoundtripArgs", spec: TokenizerSpec) -> Clip:
-    clip = read_video(options.source).to_clip()
-    t, h, w = clip.pixels.shape[2:]
-    good = (
-        1 + (t - 1) // spec.temporal_stride * spec.temporal_stride,
-        *(n // spec.spatial_stride * spec.spatial_stride for n in (h, w)),
-    )
-    if good == (t, h, w):
-        return clip
-    if not options.cut:
-        raise ConfigError(
-            f"{options.source}: {t} frames of {w}x{h} do not fill whole latents (stride {spec.temporal_stride} in time after "
-            f"the first frame, {spec.spatial_stride} in space); add --cut to use {good[0]} frames of {good[2]}x{good[1]}"
-        )
-    top, left = (h - good[1]) // 2, (w - good[2]) // 2
-    pixels = clip.pixels[:, :, : good[0], top : top + good[1], left : left + good[2]]
-    return Clip(pixels=pixels, fps=clip.fps, start_seconds=clip.start_seconds)
+    Options = EncodeArgs | DecodeArgs | RoundtripArgs
 
 
 @torch.no_grad()
-def _encode(options: "EncodeArgs | RoundtripArgs", tokenizer: WaveletTokenizer) -> tuple[Clip, Tensor]:
-    clip = _read(options, tokenizer.spec)
-    return clip, tokenizer.encode(clip.pixels)
-
-
 def encode(options: "EncodeArgs") -> str:
     """Write latents with the numbers that decoding needs; returns what to print."""
-    tokenizer = load_tokenizer(options.model)
-    clip, latents = _encode(options, tokenizer)
-    facts = {
-        "model": options.model,
-        "weights_sha256_16": weights_digest(options.model),
-        "fps": repr(clip.fps),
-        "start_seconds": repr(clip.start_seconds),
-    }
-    with atomic_path(options.out) as temporary:
-        save_file({"latents": latents.contiguous()}, temporary, metadata=facts)
-    return _say(options, {"latents": list(latents.shape), "pixels": list(clip.pixels.shape), **facts})
+    tokenizer = load_tokenizer(options.model, options=options.opening)
+    plan = _plan(options, tokenizer)
+    statistics = _statistics(options.model, tokenizer, plan) if options.normalise else None
+    coder, codes = _coder(options, tokenizer), _Codes(tokenizer)
+    with LatentWriter(options.out, codebook_size=codes.size) as writer:
+        for piece in _shown(plan):
+            latents = coder.encode(piece.pixels)
+            codes.count(latents)
+            if statistics is not None:
+                latents = statistics.normalise(latents, start=writer.num_latents)
+            if not writer.num_latents:
+                writer.facts["start_seconds"] = repr(piece.start_seconds)
+            writer.append(latents)
+        writer.facts |= {
+            "model": options.model,
+            "parts": tokenizer.parts,
+            "weights_sha256_16": tensors_digest(tokenizer.state_dict()),
+            "fps": repr(plan.fps),
+            "normalised": str(options.normalise).lower(),
+        }
+    facts = {codes.name: list(writer.shape), "pixels": list(plan.pixels), **writer.facts, **codes.facts()}
+    return _say(options, {**facts, "bytes": options.out.stat().st_size})
 
 
 @torch.no_grad()
 def decode(options: "DecodeArgs") -> str:
     """Write the video of latents; refuses latents of other weights."""
-    try:
-        with safe_open(options.source, framework="pt") as file:
-            facts, latents = file.metadata() or {}, file.get_tensor("latents")
-    except Exception as error:
-        raise DataError(
-            f"{options.source} must be latents that 'worldfoundry tokenize encode' wrote, got {error}; encode first"
-        ) from error
-    found, wanted = facts.get("weights_sha256_16"), weights_digest(options.model)
-    if found != wanted:
-        raise ConfigError(
-            f"{options.source} was encoded with {facts.get('model')!r} (weights {found}), got --model {options.model!r} "
-            f"(weights {wanted}); decode with the model that encoded"
-        )
-    pixels = load_tokenizer(options.model).decode(latents)
-    clip = Clip(pixels=pixels, fps=float(facts["fps"]), start_seconds=float(facts["start_seconds"]))
-    write_video(options.out, clip.to_frames())
-    return _say(options, {"pixels": list(pixels.shape), "fps": clip.fps})
+    with LatentReader(options.source) as reader:
+        tokenizer = load_tokenizer(options.model, options=options.opening)
+        statistics = _check_origin(options, reader, tokenizer)
+        coder = _coder(options, tokenizer)
+        each = max(1, options.chunk_frames // tokenizer.spec.temporal_stride)
+        num_latents, fps = reader.num_latents, float(reader.facts["fps"])
+        bounds = [0, *range(1 + each, num_latents, each), num_latents]
+        with film_to(options.out, fps) as film, _bar("decode", num_latents) as advance:
+            for start, stop in itertools.pairwise(bounds):
+                latents = reader.read(start, stop)
+                if statistics is not None:
+                    latents = statistics.denormalise(latents, start=start)
+                film.write(coder.decode(latents))
+                advance(stop - start)
+    return _say(options, {"pixels": film.shape, "fps": fps})
 
 
 @torch.no_grad()
 def roundtrip(options: "RoundtripArgs") -> str:
     """Write the reconstruction; returns its PSNR and the compression."""
-    tokenizer = load_tokenizer(options.model)
-    clip, latents = _encode(options, tokenizer)
-    back = Clip(pixels=tokenizer.decode(latents), fps=clip.fps, start_seconds=clip.start_seconds)
-    write_video(options.out, back.to_frames())
-    psnr = float(clip_psnr(clip.pixels, back.pixels).mean())
+    tokenizer = load_tokenizer(options.model, options=options.opening)
+    plan = _plan(options, tokenizer)
+    coder, codes = _coder(options, tokenizer), _Codes(tokenizer)
+    errors, shape, num_latents = list[Tensor](), list[int](), 0
+    with film_to(options.out, plan.fps) as film:
+        for piece in _shown(plan):
+            latents = coder.encode(piece.pixels)
+            codes.count(latents)
+            back = coder.decode(latents)
+            film.write(back)
+            errors.append(frame_mse(piece.pixels, back))
+            shape, num_latents = list(latents.shape), num_latents + latents.shape[-3]
+    shape[-3] = num_latents
+    num_values, num_positions = math.prod(shape), math.prod(plan.pixels) // 3
     result: dict[str, Any] = {
-        "psnr_db": round(psnr, 2),
-        "values_per_latent_value": round(clip.pixels.numel() / latents.numel(), 1),
-        "latents": list(latents.shape),
-        "pixels": list(clip.pixels.shape),
+        "psnr_db": round(float(psnr_from_mse(torch.cat(errors, dim=1).mean(dim=1))), 2),
+        "values_per_latent_value": round(3 * num_positions / num_values, 1),
+        "bits_per_pixel": round(num_values * codes.bits / num_positions, 4),
+        codes.name: shape,
+        "pixels": list(plan.pixels),
+        **codes.facts(),
     }
     return _say(options, result)
 
 
-def _say(options: "EncodeArgs | DecodeArgs | RoundtripArgs", facts: dict[str, Any]) -> str:
+class _Codes:
+    """Usage of the codebook, counted piece by piece; nothing for a continuous tokenizer."""
+
+    def __init__(self, tokenizer: WaveletTokenizer):
+        self.size = tokenizer.spec.codebook_size
+        self.name = "indices" if self.size else "latents"
+        self.bits = num_bits(self.size) if self.size else 32
+        self._counts = torch.zeros(self.size, dtype=torch.int64)
+
+    def count(self, indices: Tensor) -> None:
+        if self.size:
+            self._counts += count_codes(indices, self.size)
+
+    def facts(self) -> dict[str, Any]:
+        if not self.size:
+            return {}
+        usage = codebook_usage(self._counts)
+        return {
+            "codebook_size": self.size,
+            "codes_used": int((self._counts > 0).sum()),
+            "codebook_perplexity": round(usage.perplexity, 1),
+        }
+
+
+class _Film:
+    """A video, or the image of a single frame."""
+
+    def __init__(self, out: Path, video: VideoWriter | None):
+        self.out, self._video = out, video
+        self.shape = [1, 3, 0, 0, 0]
+        """Of all that was written, ``[1 3 t h w]``."""
+
+    def write(self, pixels: Tensor) -> None:
+        self.shape = [1, 3, self.shape[2] + pixels.shape[2], *pixels.shape[-2:]]
+        frames = to_uint8(pixels[0].float()).permute(1, 2, 3, 0).cpu().numpy()
+        if self._video is not None:
+            for frame in frames:
+                self._video.write(frame)
+        elif self.shape[2] > 1:
+            raise ConfigError(
+                f"--out must end in .mp4 for more than one frame, got {str(self.out)!r}; rename it"
+            )
+        else:
+            write_image(self.out, frames[0])
+
+
+@contextmanager
+def film_to(out: Path, fps: float) -> Iterator[_Film]:
+    """Frames to write one after the other; a video appears when it is complete."""
+    if out.suffix.lower() == ".png":
+        yield _Film(out, None)
+        return
+    with VideoWriter(out, fps=fps) as video:
+        yield _Film(out, video)
+
+
+def _plan(options: "EncodeArgs | RoundtripArgs", tokenizer: WaveletTokenizer) -> Plan:
+    return plan_pieces(options.source, tokenizer.spec, cut=options.cut, frames_at_once=options.chunk_frames)
+
+
+def _coder(options: "Options", tokenizer: WaveletTokenizer) -> Coder:
+    tile = Tile(size_px=options.tile, overlap_px=options.tile_overlap) if options.tile else None
+    if tile is not None:
+        tile.in_latents(tokenizer.spec.spatial_stride)
+    return Coder(tokenizer, attended_latents=options.attended_latents, tile=tile)
+
+
+def _statistics(model: str, tokenizer: WaveletTokenizer, plan: Plan) -> LatentStatistics:
+    if tokenizer.statistics is None or tokenizer.spec.codebook_size:
+        raise ConfigError(
+            f"--normalise needs latent statistics (mean_std.pt) beside the weights of a continuous tokenizer, got {model!r} "
+            "without; leave it out"
+        )
+    most = tokenizer.statistics.mean.shape[1]
+    if latent_frames(plan.num_frames, tokenizer.spec.temporal_stride) > most:
+        longest = pixel_frames(most, tokenizer.spec.temporal_stride)
+        raise ConfigError(
+            f"--normalise takes clips of at most {longest} frames, for which there are statistics, got {plan.num_frames}; cut "
+            "the video, or store latents as they are"
+        )
+    return tokenizer.statistics
+
+
+def _check_origin(
+    options: "DecodeArgs", reader: LatentReader, tokenizer: WaveletTokenizer
+) -> LatentStatistics | None:
+    """Refuse latents of another tokenizer; the statistics that undo what was done to them, if anything was."""
+    spec = tokenizer.spec
+    facts, found = reader.facts, tensors_digest(tokenizer.state_dict())
+    origin = f"{options.source} was encoded with {facts.get('model')!r}"
+    if facts.get("parts", "whole") != tokenizer.parts:
+        sys.stderr.write(
+            f"{origin} ({facts.get('parts', 'whole')}), --model {options.model!r} holds the {tokenizer.parts}: whether they "
+            "belong together cannot be checked\n"
+        )
+    elif facts.get("weights_sha256_16") != found:
+        raise ConfigError(
+            f"{origin} (weights {facts.get('weights_sha256_16')}), got --model {options.model!r} (weights {found}); decode with "
+            "the model that encoded"
+        )
+    width = 0 if reader.codebook_size else reader.shape[1]
+    if reader.codebook_size != spec.codebook_size or (width and width != spec.latent_channels):
+        expected = f"{spec.codebook_size} codes" if spec.codebook_size else f"{spec.latent_channels} channels"
+        got = f"{reader.codebook_size} codes" if reader.codebook_size else f"{width} channels"
+        raise ConfigError(
+            f"{origin} and has {got}, --model {options.model!r} has {expected}; decode with the model that encoded"
+        )
+    if facts.get("normalised") != "true":
+        return None
+    if tokenizer.statistics is None:
+        raise ConfigError(
+            f"{origin} and normalised, got --model {options.model!r} without latent statistics; put mean_std.pt beside its "
+            "weights"
+        )
+    return tokenizer.statistics
+
+
+def _shown(plan: Plan) -> Iterator[Piece]:
+    with _bar(plan.path.name, plan.num_frames) as advance:
+        for piece in iter_pieces(plan):
+            yield piece
+            advance(piece.pixels.shape[2])
+
+
+@contextmanager
+def _bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr."""
+    with Progress(console=Console(file=sys.stderr), disable=not sys.stderr.isatty()) as bars:
+        task = bars.add_task(name, total=total)
+        yield lambda steps: bars.advance(task, steps)
+
+
+def _say(options: "Options", facts: dict[str, Any]) -> str:
     if options.json:
         return json.dumps({"out": str(options.out), **facts})
     return f"{options.out}  " + "  ".join(f"{key} {value}" for key, value in facts.items())

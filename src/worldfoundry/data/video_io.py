@@ -127,6 +127,12 @@ def iter_frames(
         )
 
 
+def measure_fps(path: Pathlike) -> float:
+    """The rate by the presentation times of all frames, as ``read_video`` measures it; nothing is decoded."""
+    with _opened(path) as video:
+        return _measure(_shown_seconds(video), video).fps
+
+
 def read_image(path: Pathlike, *, height: int | None = None, width: int | None = None) -> Frames:
     """A still image as one frame; transparency is dropped."""
     with _opened(path) as video:

@@ -32,6 +32,8 @@ class GoldenCase:
     """What the JSON says."""
     tensors: dict[str, Tensor]
     """Weights, inputs and outputs by name."""
+    path: Path
+    """Its JSON; a case may name another one beside it."""
 
     def under(self, prefix: str) -> dict[str, Tensor]:
         """Tensors below a prefix, named without it."""
@@ -133,7 +135,7 @@ def load_case(path: Path, name: str) -> GoldenCase:
         raise DataError(
             f"golden case {str(path)!r} must hold a JSON object, got {type(meta).__name__}; fetch it again"
         )
-    return GoldenCase(name=name, meta=meta, tensors=tensors)
+    return GoldenCase(name=name, meta=meta, tensors=tensors, path=path)
 
 
 def _comparison_of(case: GoldenCase) -> Comparison | None:

@@ -36,21 +36,29 @@ class LatentStatistics:
         """The same, rounded to ``dtype``: the published diffusion models use them in bfloat16."""
         return LatentStatistics(mean=self.mean.to(dtype).float(), std=self.std.to(dtype).float())
 
-    def normalise(self, latents: Float[Tensor, "b cz tz hz wz"]) -> Float[Tensor, "b cz tz hz wz"]:
-        """``(latents - mean) / std`` of windows of at most as many latent frames as there are statistics."""
-        mean, std = self._like(latents)
+    def normalise(
+        self, latents: Float[Tensor, "b cz tz hz wz"], *, start: int = 0
+    ) -> Float[Tensor, "b cz tz hz wz"]:
+        """``(latents - mean) / std``; ``start`` is the place of the first latent frame in its window.
+
+        A window has at most as many latent frames as there are statistics.
+        """
+        mean, std = self._like(latents, start)
         return (latents - mean) / std
 
-    def denormalise(self, latents: Float[Tensor, "b cz tz hz wz"]) -> Float[Tensor, "b cz tz hz wz"]:
+    def denormalise(
+        self, latents: Float[Tensor, "b cz tz hz wz"], *, start: int = 0
+    ) -> Float[Tensor, "b cz tz hz wz"]:
         """Inverse of ``normalise``."""
-        mean, std = self._like(latents)
+        mean, std = self._like(latents, start)
         return latents * std + mean
 
-    def _like(self, latents: Tensor) -> list[Tensor]:
+    def _like(self, latents: Tensor, start: int) -> list[Tensor]:
         channels, most = self.mean.shape
-        if latents.shape[1] != channels or latents.shape[2] > most:
+        stop = start + latents.shape[2]
+        if latents.shape[1] != channels or stop > most:
             raise DataError(
-                f"latents must have {channels} channels and at most {most} frames, got {list(latents.shape)}; cut longer "
-                "clips into windows"
+                f"latents must have {channels} channels and at most {most} frames, got {list(latents.shape)} from frame {start} "
+                "on; cut longer clips into windows"
             )
-        return [s[None, :, : latents.shape[2], None, None].to(latents) for s in (self.mean, self.std)]
+        return [s[None, :, start:stop, None, None].to(latents) for s in (self.mean, self.std)]

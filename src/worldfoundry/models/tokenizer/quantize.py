@@ -70,6 +70,42 @@ class FSQ:
         return torch.stack(channels, dim=1).to(dtype)
 
 
+class ResidualCodes(NamedTuple):
+    """What every stage of a residual quantiser gives together."""
+
+    codes: Tensor
+    """Sum over the stages, ``[b d *axes]``."""
+    indices: Tensor
+    """int32 of each stage, ``[b stages *axes]``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResidualFSQ:
+    """Finite scalar quantisation of what earlier stages left over; no published tokenizer has it.
+
+    Source: the published code base, where each stage sees the residual without gradient through earlier codes.
+    """
+
+    levels: tuple[int, ...]
+    num_stages: int
+
+    def quantize(self, z: Float[Tensor, "b d *axes"]) -> ResidualCodes:
+        """Codes and indices; the gradient is the sum of the stages' own."""
+        fsq, rest, total, indices = FSQ(self.levels), z, torch.zeros_like(z), []
+        for _ in range(self.num_stages):
+            codes = fsq.quantize(rest)
+            rest, total = rest - codes.detach(), total + codes
+            indices.append(fsq.indices(codes))
+        return ResidualCodes(total, torch.stack(indices, dim=1))
+
+    def codes(
+        self, indices: Int[Tensor, "b stages ..."], dtype: torch.dtype = torch.float32
+    ) -> Float[Tensor, "b d *axes"]:
+        """Codes of the indices of all stages."""
+        fsq = FSQ(self.levels)
+        return torch.stack([fsq.codes(stage, dtype) for stage in indices.unbind(1)]).sum(dim=0)
+
+
 def _check_range(indices: Tensor, codebook_size: int) -> None:
     if indices.is_meta or not indices.numel():
         return

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from worldfoundry.core.errors import DataError
 from worldfoundry.models.tokenizer.quantize import (
     FSQ,
+    ResidualFSQ,
     codebook_usage,
     count_codes,
     num_bits,
@@ -91,3 +92,18 @@ def test_usage_is_one_code_or_all_of_them_and_batches_add_up():
     assert single.used_share == pytest.approx(1 / 12)
     a, b = torch.tensor([0, 1, 1]), torch.tensor([2, 3])
     assert torch.equal(count_codes(a, 12) + count_codes(b, 12), count_codes(torch.cat([a, b]), 12))
+
+
+def test_each_residual_stage_comes_closer_and_indices_say_all():
+    z = torch.randn((2, 3, 4, 5), generator=torch.Generator().manual_seed(0)) * 0.8
+    errors = []
+    for stages in (1, 2, 3, 4):
+        fsq = ResidualFSQ((5, 7, 4), num_stages=stages)
+        codes, indices = fsq.quantize(z)
+        assert indices.shape == (2, stages, 4, 5)
+        torch.testing.assert_close(fsq.codes(indices), codes)
+        errors.append(float((z - codes).square().mean()))
+    assert errors == sorted(errors, reverse=True)
+    one, plain = ResidualFSQ((5, 7, 4), num_stages=1).quantize(z), FSQ((5, 7, 4))
+    assert torch.equal(one.codes, plain.quantize(z))
+    assert torch.equal(one.indices[:, 0], plain.indices(one.codes))
