@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from worldfoundry.models.tokenizer.config import wavetok_c_t4s8z16_nano
+from worldfoundry.models.tokenizer.config import wavetok_c_t4s8z16_nano, wavetok_d_t4s8_nano
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 
 
@@ -33,4 +33,24 @@ def wavetok_nano_debug() -> TrainConfig:
         steps=2,
         batch_size=2,
         log_every=1,
+    )
+
+
+def wavetok_discrete_nano() -> TrainConfig:
+    """The shipped discrete tokenizer, from the continuous one; figures in docs/models/wavetok-d-t4s8-nano.md."""
+    return replace(
+        wavetok_nano(),
+        recipe="wavetok-d-t4s8-nano",
+        objective=TokenizerObjective(model=wavetok_d_t4s8_nano(), trunk_from="wavetok-c-t4s8z16-nano"),
+        steps=720,
+    )
+
+
+def wavetok_discrete_nano_debug() -> TrainConfig:
+    """Two steps of a far smaller discrete tokenizer from fresh weights, seconds."""
+    small = replace(wavetok_d_t4s8_nano(), channels=16, z_channels=8)
+    return replace(
+        wavetok_nano_debug(),
+        recipe="wavetok-d-t4s8-nano-debug",
+        objective=TokenizerObjective(model=small, crop=32, num_frames=5),
     )

@@ -30,6 +30,8 @@ class TokenizerObjective:
     """Weight of the mean absolute error."""
     mse_weight: float = 2.0
     """Weight of the mean squared error."""
+    trunk_from: str = ""
+    """For a discrete tokenizer, release of the continuous one to start from; empty: fresh weights."""
 
     def __post_init__(self):
         _positive("objective", crop=self.crop, num_frames=self.num_frames)
@@ -142,6 +144,11 @@ class TrainConfig:
             raise ConfigError(
                 f"train.data_shares must have one number for each of the {len(self.data)} sets in data, got "
                 f"{len(self.data_shares)}; give as many"
+            )
+        if self.init_from and isinstance(self.objective, TokenizerObjective) and self.objective.trunk_from:
+            raise ConfigError(
+                f"train.init_from must be empty where objective.trunk_from is {self.objective.trunk_from!r}, got "
+                f"{self.init_from!r}; start from one of them"
             )
         if not 0 < self.ema_width < 0.28:
             raise ConfigError(f"train.ema_width must be in (0, 0.28), got {self.ema_width}; 0.05 is usual")

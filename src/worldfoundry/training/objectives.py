@@ -12,11 +12,15 @@ from torch import Tensor, nn
 
 from worldfoundry.data.clip_set import ClipSet, open_clip_sets
 from worldfoundry.models.pretrained.config import ReleaseConfig
+from worldfoundry.models.pretrained.release import load_tokenizer
+from worldfoundry.models.tokenizer.discretise import start_from_continuous
 from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.protocols.video import from_uint8, to_uint8
 from worldfoundry.training.config import TokenizerObjective, TrainConfig
 
+_TRUNK_CLIPS = 32
+"""Clips that the first codes of a discrete tokenizer are fitted to."""
 Loss = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -85,6 +89,9 @@ class TokenizerTask:
         self.network.to(device)
         self.sets = open_clip_sets(config.data, num_frames=objective.num_frames, least_size=objective.crop)
         self.sampler = ClipSampler(self.sets, config.data_shares)
+        if objective.trunk_from:
+            clips = self._batch(_TRUNK_CLIPS, torch.Generator().manual_seed(config.seed))
+            start_from_continuous(self.network, load_tokenizer(objective.trunk_from).to(device), clips)
 
     def _batch(self, count: int, generator: torch.Generator) -> Float[Tensor, "b 3 t h w"]:
         size, length = self.objective.crop, self.objective.num_frames
