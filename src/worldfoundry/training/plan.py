@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.training.config import TokenizerObjective, TrainConfig, WorldObjective
+from worldfoundry.training.tokenizer_losses import TokenizerLosses
 from worldfoundry.training.trainer import autocast, resolve_device
 
 _STATE_BYTES = 20
@@ -31,7 +32,7 @@ def plan(config: TrainConfig) -> dict[str, Any]:
     a fresh process.
     """
     device = resolve_device(config.device)
-    network, loss, unit, per_clip = _trial(config.objective, device)
+    network, loss, unit, per_clip = _trial(config, device)
     parameters = sum(p.numel() for p in network.parameters())
     batches = config.batch_size / _TRIAL_CLIPS
 
@@ -96,16 +97,19 @@ def _peak_bytes(device: torch.device, *, restart: bool = False) -> int:
     return int(peak.split()[1]) * 1024
 
 
-def _trial(objective: TokenizerObjective | WorldObjective, device: torch.device) -> Trial:
-    if isinstance(objective, TokenizerObjective):
-        return _try_tokenizer(objective, device)
-    return _try_world(objective, device)
+def _trial(config: TrainConfig, device: torch.device) -> Trial:
+    if isinstance(config.objective, TokenizerObjective):
+        return _try_tokenizer(config.objective, config.steps, device)
+    return _try_world(config.objective, device)
 
 
-def _try_tokenizer(objective: TokenizerObjective, device: torch.device) -> Trial:
+def _try_tokenizer(objective: TokenizerObjective, steps: int, device: torch.device) -> Trial:
+    """A batch of clips with the losses of the last stage, which is the dearest."""
     network = WaveletTokenizer(objective.model).to(device)
+    losses = TokenizerLosses(objective, seed=0, device=device)
     x = torch.zeros(_TRIAL_CLIPS, 3, objective.num_frames, objective.crop, objective.crop, device=device)
-    return network, lambda: network(x).square().mean(), "pixels", objective.num_frames * objective.crop**2
+    pixels = objective.num_frames * objective.crop**2
+    return network, lambda: losses.total(x, network(x).float(), step=steps - 1)[0], "pixels", pixels
 
 
 def _try_world(objective: WorldObjective, device: torch.device) -> Trial:
