@@ -1,7 +1,5 @@
 """What a training run will take, before it starts: ``worldfoundry train RECIPE --dry-run``."""
 
-import contextlib
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,7 @@ from torch import Tensor, nn
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.training.config import TokenizerObjective, TrainConfig, WorldObjective
+from worldfoundry.training.memory import peak_bytes
 from worldfoundry.training.tokenizer_losses import TokenizerLosses
 from worldfoundry.training.trainer import autocast, resolve_device
 
@@ -62,39 +61,18 @@ def plan(config: TrainConfig) -> dict[str, Any]:
 
 def _measured(step: Callable[[], None], device: torch.device) -> tuple[float, int]:
     """Seconds of a step, and the bytes by which two of them raise the peak of the memory in use."""
-    before = _peak_bytes(device, restart=True)
+    before = peak_bytes(device, restart=True)
     step()  # first calls set up kernels
     _wait(device)
     began = time.perf_counter()
     step()
     _wait(device)
-    return time.perf_counter() - began, _peak_bytes(device) - before
+    return time.perf_counter() - began, peak_bytes(device) - before
 
 
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def _peak_bytes(device: torch.device, *, restart: bool = False) -> int:
-    """The most memory that was in use since the last restart: allocated on a GPU, resident on a CPU.
-
-    Only Linux can restart the resident peak; elsewhere it is that of the process so far.
-    """
-    if device.type == "cuda":
-        if restart:
-            torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if not status.exists():
-        import resource  # noqa: PLC0415  not on every system
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    if restart:
-        with contextlib.suppress(OSError):  # some containers forbid it
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024
 
 
 def _trial(config: TrainConfig, device: torch.device) -> Trial:
