@@ -10,6 +10,7 @@ from typing import Annotated
 
 import tyro
 
+from worldfoundry.cli.evaluate_tokenizer import TokenizerArgs
 from worldfoundry.cli.output import check_output_file
 from worldfoundry.cli.parse import parse
 from worldfoundry.core.errors import UnknownNameError
@@ -31,6 +32,8 @@ usage: worldfoundry evaluate SUITE [--model NAME] [...]        worldfoundry eval
                    $ worldfoundry evaluate rollout --model dit-v2w-nano --num-clips 50
   reconstruction   PSNR and SSIM of a tokenizer's round trip, on simulated or real clips
                    $ worldfoundry evaluate reconstruction --clips samples/
+  tokenizer        all of a tokenizer on a folder of footage: quality, bits, speed, memory, checks, H.264 at equal bits, a page
+                   $ worldfoundry evaluate tokenizer --data samples
   compare A B      difference of two results of one protocol
                    $ worldfoundry evaluate compare a/eval.json b/eval.json
 """
@@ -147,7 +150,7 @@ def _check_out(options: RolloutArgs | ReconstructionArgs) -> None:
         check_output_file(options.out, ".json", overwrite=options.overwrite)
 
 
-_SUITES = {"rollout": RolloutArgs, "reconstruction": ReconstructionArgs}
+_SUITES = {"rollout": RolloutArgs, "reconstruction": ReconstructionArgs, "tokenizer": TokenizerArgs}
 
 
 def run(args: list[str]) -> int:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column, Table
 
+from worldfoundry.cli.evaluate_tokenizer_work import run_tokenizer, tokenizer_table, write_page
 from worldfoundry.core.config import save_config, to_json
 from worldfoundry.core.errors import CheckpointError, DataError
 from worldfoundry.core.runs import new_run_folder
@@ -26,6 +27,8 @@ from worldfoundry.evaluate.rollout import (
     simulated_clips,
 )
 from worldfoundry.evaluate.rollout import Progress as Report
+from worldfoundry.evaluate.tokenizer import Example
+from worldfoundry.evaluate.tokenizer_config import TokenizerSuiteConfig
 from worldfoundry.inference.session import load_tokenizer, load_world, rollout
 from worldfoundry.models.pretrained.config import read_release
 from worldfoundry.models.pretrained.release import tensors_digest, weights_digest
@@ -36,22 +39,33 @@ _FILE_COLUMNS = 200
 """Room for the table where stdout is no terminal."""
 
 
-def evaluate(config: RolloutConfig | ReconstructionConfig, out: Path | None, *, as_json: bool) -> None:
-    """Run the suite of ``config``, store the result in ``out``, by default a new run folder, and print the scores."""
+def evaluate(
+    config: RolloutConfig | ReconstructionConfig | TokenizerSuiteConfig, out: Path | None, *, as_json: bool
+) -> None:
+    """Run the suite of ``config``, store the result in ``out``, by default a new run folder, and print the scores.
+
+    The ``tokenizer`` suite has a page beside the result, of the same name.
+    """
+    examples: list[Example] | None = None
     with progress_bars() as report:
-        result = (
-            run_rollout(config, report)
-            if isinstance(config, RolloutConfig)
-            else run_reconstruction(config, report)
-        )
+        if isinstance(config, TokenizerSuiteConfig):
+            result, examples = run_tokenizer(config, report)
+        elif isinstance(config, RolloutConfig):
+            result = run_rollout(config, report)
+        else:
+            result = run_reconstruction(config, report)
     out = out or new_run_folder("runs", f"evaluate-{result.protocol['id']}") / "eval.json"
     save_config(result, out)
+    if examples is not None:
+        write_page(out.with_suffix(".html"), result, examples)
     if as_json:
         sys.stdout.write(json.dumps(to_json(result)) + "\n")
         return
     width = None if sys.stdout.isatty() else _FILE_COLUMNS
-    Console(file=sys.stdout, width=width).print(_table(result))
-    sys.stdout.write(f"{out}\n")
+    Console(file=sys.stdout, width=width).print(
+        _table(result) if examples is None else tokenizer_table(result)
+    )
+    sys.stdout.write(f"{out}\n" if examples is None else f"{out}\n{out.with_suffix('.html')}\n")
 
 
 def run_rollout(config: RolloutConfig, report: Report) -> EvalResult:

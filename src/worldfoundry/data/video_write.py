@@ -97,14 +97,7 @@ class VideoWriter:
         if odd_h or odd_w:
             pixels = np.pad(pixels, ((0, odd_h), (0, odd_w), (0, 0)), mode="edge")
         with self._translated():
-            frame = self._scaler.reformat(
-                av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24"),
-                format="yuv420p",
-                src_color_range=ColorRange.JPEG,
-                dst_colorspace=Colorspace.ITU709,
-                dst_color_range=ColorRange.MPEG,
-                interpolation=Interpolation.BILINEAR,
-            )
+            frame = yuv420_frame(pixels, self._scaler)
             frame.time_base = self._time_base
             frame.pts = self.num_frames
             if self._is_variable_rate:
@@ -142,6 +135,18 @@ class VideoWriter:
             raise DataError(
                 f"{self.path} could not be written: {reason_of(error)}; check the folder and the disk"
             ) from error
+
+
+def yuv420_frame(pixels: np.ndarray, scaler: VideoReformatter) -> av.VideoFrame:
+    """uint8 [h, w, 3] as BT.709 video range with half the colour resolution, which is what players expect."""
+    return scaler.reformat(
+        av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24"),
+        format="yuv420p",
+        src_color_range=ColorRange.JPEG,
+        dst_colorspace=Colorspace.ITU709,
+        dst_color_range=ColorRange.MPEG,
+        interpolation=Interpolation.BILINEAR,
+    )
 
 
 def write_video(path: Pathlike, frames: Frames, *, crf: int = 18, pad_to_even: bool = False) -> None:

@@ -160,6 +160,8 @@ class EvalResult:
     """Scene, source of real clips, or ``all`` -> row -> curves."""
     per_clip: dict[str, dict[str, dict[str, list[float]]]] = field(default_factory=dict)
     """Group -> row -> ``metric@horizon`` -> one value a clip, for paired comparisons."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What is no mean over clips: speed, memory, checks, bits."""
     versions: dict[str, str] = field(default_factory=dict)
     """Python, platform and packages."""
     wall_seconds: float = 0.0
@@ -196,7 +198,7 @@ def compare(a: EvalResult, b: EvalResult) -> list[dict[str, Any]]:
         }
         for group, rows in a.groups.items()
         for name, curve in rows[MODEL].items()
-        if name.endswith(("_horizon", "_clip"))
+        if name.endswith(("_horizon", "_clip", "_set"))
         for at, score in curve.items()
         for other in (b.groups[group][MODEL][name][at],)
     ]

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError, require_package
+from worldfoundry.data.optical_flow import dis_flow
 from worldfoundry.protocols.models import Tokenizer
 from worldfoundry.protocols.video import Clip, Frames
 
@@ -52,9 +53,7 @@ def _after(context: Clip, pixels: Float[Tensor, "b c t h w"]) -> Clip:
 def _extrapolate(before: np.ndarray, last: np.ndarray, *, num_frames: int) -> np.ndarray:
     """uint8 [h, w, 3] twice -> uint8 [num_frames, h, w, 3]."""
     cv2 = require_package("cv2", "curate")
-    before_gray, last_gray = (cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (before, last))
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    from_last = flow.calc(last_gray, before_gray, None)
+    from_last = dis_flow(last, before)
     rows, columns = np.mgrid[0 : last.shape[0], 0 : last.shape[1]].astype(np.float32)
     futures = [
         cv2.remap(

@@ -11,6 +11,7 @@ Axes: ``b`` clips, ``c`` channels, ``t`` frames, ``h`` rows, ``w`` columns.
 """
 
 import functools
+from typing import Literal
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from worldfoundry.protocols.video import to_uint8
 
 PSNR_CAP_DB = 60.0
 """Value of identical pictures, and the largest reported: an RMS error of a quarter of one uint8 step."""
+SSIMWindow = Literal["gaussian-11", "uniform-7"]
 _SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
@@ -72,41 +74,57 @@ def clip_psnr(
 
 
 def frame_ssim(
-    reference: Float[Tensor, "b c t h w"], candidate: Float[Tensor, "b c t h w"]
+    reference: Float[Tensor, "b c t h w"],
+    candidate: Float[Tensor, "b c t h w"],
+    *,
+    window: SSIMWindow = "gaussian-11",
 ) -> Float[Tensor, "b t"]:
-    """SSIM of each frame: gaussian window 11x11, sigma 1.5, K 0.01 and 0.03, data range 1, borders left out.
+    """SSIM of each frame: K 0.01 and 0.03, data range 1, borders left out.
 
-    Source: Wang et al. 2004; equals scikit-image with ``gaussian_weights=True, sigma=1.5, use_sample_covariance=False``.
+    ``gaussian-11`` has sigma 1.5 (Wang et al. 2004; scikit-image with ``gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False``), ``uniform-7`` is scikit-image's default, which published tokenizers are scored with.
     """
     _require_one_shape(reference, candidate)
     b, _, t, h, w = reference.shape
-    side = 2 * _SSIM_RADIUS + 1
+    side = len(_window(window))
     if min(h, w) < side:
         raise DataError(f"SSIM needs frames of at least {side}x{side} px, got {h}x{w}; use larger frames")
     scores = torch.empty(b, t, dtype=torch.float64)
     for i in range(b):  # frame by frame: the many temporaries stay small, which is several times faster
         for k in range(t):
             x, y = (as_displayed(z[i : i + 1, :, k : k + 1]) for z in (reference, candidate))
-            scores[i, k] = _ssim_of_frame(x[0, :, 0], y[0, :, 0])
+            scores[i, k] = _ssim_of_frame(x[0, :, 0], y[0, :, 0], window)
     return scores
 
 
-def _ssim_of_frame(x: Float[Tensor, "c h w"], y: Float[Tensor, "c h w"]) -> Float[Tensor, ""]:
+def _ssim_of_frame(
+    x: Float[Tensor, "c h w"], y: Float[Tensor, "c h w"], window: SSIMWindow
+) -> Float[Tensor, ""]:
     x, y = x - 0.5, y - 0.5  # around zero, so that float32 is exact enough for the variances
     planes = torch.stack([x, y, x * x, y * y, x * y]).float()
     h, w = planes.shape[-2:]
-    mx, my, xx, yy, xy = _band(h) @ planes @ _band(w).T  # no fast convolution of this shape on CPUs
+    mx, my, xx, yy, xy = (
+        _band(h, window) @ planes @ _band(w, window).T
+    )  # no fast convolution of this shape on CPUs
     mxx, myy, mxy = mx * mx, my * my, mx * my
     luminance = (2 * (mxy + 0.5 * (mx + my) + 0.25) + _SSIM_C1) / (mxx + myy + mx + my + 0.5 + _SSIM_C1)
-    structure = (2 * (xy - mxy) + _SSIM_C2) / (xx - mxx + yy - myy + _SSIM_C2)
+    samples = 7 * 7
+    unbiased = samples / (samples - 1) if window == "uniform-7" else 1.0
+    structure = (2 * unbiased * (xy - mxy) + _SSIM_C2) / (unbiased * (xx - mxx + yy - myy) + _SSIM_C2)
     return (luminance * structure).double().mean()
 
 
-@functools.cache
-def _band(length: int) -> Float[Tensor, "short long"]:
+def _window(name: SSIMWindow) -> Float[Tensor, " n"]:
+    if name == "uniform-7":
+        return torch.full((7,), 1 / 7, dtype=torch.float64)
     grid = torch.arange(-_SSIM_RADIUS, _SSIM_RADIUS + 1, dtype=torch.float64)
     window = torch.exp(-(grid**2) / (2 * _SSIM_SIGMA**2))
-    window = window / window.sum()
+    return window / window.sum()
+
+
+@functools.cache
+def _band(length: int, name: SSIMWindow) -> Float[Tensor, "short long"]:
+    window = _window(name)
     band = torch.zeros(length - len(window) + 1, length, dtype=torch.float64)
     for row in range(len(band)):
         band[row, row : row + len(window)] = window

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from worldfoundry.evaluate.parity import Check, Comparison, GoldenCase, load_case
+from worldfoundry.evaluate.parity_losses import compare_losses
 from worldfoundry.models.tokenizer.coder import ResBlock
 from worldfoundry.models.tokenizer.image_layers import image_layers
 from worldfoundry.models.tokenizer.layers import CausalConv, video_layers
@@ -14,7 +15,7 @@ from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
 from worldfoundry.models.tokenizer.official import config_from_golden, load_official, official_from_diffusers
 from worldfoundry.models.tokenizer.pipeline import pad, pixels_from_uint8, reconstruct, uint8_from_pixels
-from worldfoundry.models.tokenizer.quantize import FSQ, ResidualFSQ, codebook_usage, count_codes
+from worldfoundry.models.tokenizer.quantize import FSQ, ResidualFSQ
 from worldfoundry.models.tokenizer.wavelet import patch, unpatch
 
 NETWORK_TOLERANCE = 1e-4
@@ -24,8 +25,6 @@ BLOCK_TOLERANCE = 2e-6
 """Times the largest reference value if that is above 1."""
 GRADIENT_TOLERANCE = 1e-5
 STATISTICS_TOLERANCE = 1e-6
-METRIC_TOLERANCE = 1e-5
-"""Relative."""
 GREY_LEVELS = 1.0
 """Of a reconstructed clip in uint8: where rounding meets a boundary."""
 BF16_STEP = 2**-7
@@ -236,20 +235,11 @@ def _compare_clip(case: GoldenCase) -> Check:
     return Check(part="clip", pairs=[(ours, case.tensors["clip.output"])], tolerance=GREY_LEVELS)
 
 
-def _compare_losses(case: GoldenCase) -> Iterator[Check]:
-    t = case.tensors
-    ours = codebook_usage(count_codes(t["metric.indices"], 64)).perplexity
-    reference = float(t["metric.perplexity"])
-    pair = (torch.tensor([ours / reference]), torch.ones(1))
-    yield Check(part="perplexity", pairs=[pair], tolerance=METRIC_TOLERANCE)
-    yield Check(part="losses", reason="losses of training are not compared here")
-
-
 _PARTS: dict[str, Comparison] = {
     "wavelet": _compare_wavelet,
     "fsq": _compare_fsq,
     "blocks": _compare_blocks,
     "latent_norm": _compare_latent_norm,
     "pipeline_uint8": _compare_pipeline,
-    "losses": _compare_losses,
+    "losses": compare_losses,
 }

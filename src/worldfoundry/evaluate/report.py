@@ -97,15 +97,22 @@ class Section:
 
 
 def page(
-    *, title: str, story: str, headlines: Sequence[Headline], sections: Sequence[Section], foot: str
+    *,
+    title: str,
+    story: str,
+    headlines: Sequence[Headline],
+    sections: Sequence[Section],
+    foot: str,
+    kind: str = "demo report",
 ) -> str:
-    """The whole document."""
+    """The whole document; ``kind`` stands beside the name of the project."""
     numbers = "".join(
         f'<div class="number"><b>{escape(h.value)}</b><span>{escape(h.label)}</span></div>' for h in headlines
     )
     links = "".join(f'<a href="#{escape(s.name, quote=True)}">{escape(s.kicker)}</a>' for s in sections)
     return PAGE.substitute(
         title=escape(title),
+        kind=escape(kind),
         style=STYLE,
         story=escape(story),
         numbers=numbers,
@@ -169,6 +176,14 @@ def _thumbnail(t: Thumbnail) -> str:
     verdict = f'<em class="out">{escape(t.reason)}</em>' if t.reason else '<em class="in">kept</em>'
     state = "rejected" if t.reason else "kept"
     return f'<figure class="{state}">{picture}<figcaption>{escape(t.title)}{verdict}</figcaption></figure>'
+
+
+def strip(label: str, text: str, picture: np.ndarray) -> str:
+    """A wide uint8 [h, w, 3] with a name and small print at its left."""
+    return (
+        f'<div class="strip"><span>{escape(label)}<small>{escape(text)}</small></span>'
+        f'<img alt="{escape(label, quote=True)}" src="data:image/jpeg;base64,{_jpeg(picture, width_px=1200)}"></div>'
+    )
 
 
 def _jpeg(picture: np.ndarray, *, width_px: int = 320) -> str:

@@ -15,7 +15,7 @@ PAGE = Template("""<!doctype html>
 </head>
 <body>
 <header>
-<p class="brand">worldfoundry<span>demo report</span></p>
+<p class="brand">worldfoundry<span>$kind</span></p>
 <h1>$title</h1>
 <p class="story">$story</p>
 <div class="numbers">$numbers</div>
@@ -31,10 +31,10 @@ PAGE = Template("""<!doctype html>
 STYLE = """
 :root{color-scheme:light dark;--ground:#f7f6f3;--card:#fff;--ink:#191c22;--soft:#5d6470;--line:#e3e0da;
   --accent:#0b5cad;--good:#00704f;--bad:#a8410a;--row-model:#0072b2;--row-ceiling:#00875f;--row-copy-last:#c85200;
-  --row-flow-warp:#a4478c;--row-truth:#40454f}
+  --row-flow-warp:#a4478c;--row-truth:#40454f;--row-h264:#c85200}
 @media (prefers-color-scheme:dark){:root{--ground:#111419;--card:#1a1e25;--ink:#eceef2;--soft:#a2abb9;
   --line:#2d333d;--accent:#7cc0ff;--good:#3ed2a2;--bad:#ff9a5c;--row-model:#56b4e9;--row-ceiling:#35cfa0;
-  --row-copy-last:#ff944d;--row-flow-warp:#e59bcd;--row-truth:#cfd5df}}
+  --row-copy-last:#ff944d;--row-flow-warp:#e59bcd;--row-truth:#cfd5df;--row-h264:#ff944d}}
 *{box-sizing:border-box}
 html{scroll-behavior:smooth;-webkit-text-size-adjust:100%}
 body{margin:0;background:var(--ground);color:var(--ink);
@@ -82,6 +82,10 @@ section>p:not(.kicker):not(.lead){max-width:46em}
 .sheet em{display:-webkit-box;-webkit-line-clamp:4;-webkit-box-orient:vertical;overflow:hidden;font-style:normal;font-weight:600}
 .in{color:var(--good)}
 .out{color:var(--bad)}
+.strip{display:grid;grid-template-columns:8.5em 1fr;gap:14px;align-items:center;margin:0 0 8px}
+.strip span{font-size:.88rem;line-height:1.35}
+.strip small{display:block;color:var(--soft);font-variant-numeric:tabular-nums}
+.strip img{width:100%;display:block;border-radius:8px}
 .reel{position:relative}
 .reel .head{margin:0 0 14px}
 .reel .head p{margin:2px 0 0;color:var(--soft);font-size:.92rem;max-width:60em}
@@ -147,6 +151,7 @@ header{padding-top:32px}
 .numbers{grid-template-columns:1fr 1fr}
 .number:last-child:nth-child(odd){grid-column:span 2}
 .funnel .step{grid-template-columns:8.5em 1fr 2em}
+.strip{grid-template-columns:1fr;gap:4px}
 .controls{flex-wrap:wrap}
 .controls output{min-width:0;flex-basis:100%;text-align:left}
 section{padding-top:52px}}

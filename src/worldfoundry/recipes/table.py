@@ -10,6 +10,10 @@ RECIPES: Registry[Callable[[], TrainConfig]] = Registry(
     {
         "wavetok-c-t4s8z16-nano": "worldfoundry.recipes.tokenizer:wavetok_nano",
         "wavetok-c-t4s8z16-nano-debug": "worldfoundry.recipes.tokenizer:wavetok_nano_debug",
+        "wavetok-c-t4s8z16-nano-staged": "worldfoundry.recipes.tokenizer:wavetok_staged_nano",
+        "wavetok-c-t4s8z16-nano-staged-debug": "worldfoundry.recipes.tokenizer:wavetok_staged_nano_debug",
+        "wavetok-d-t4s8-nano": "worldfoundry.recipes.tokenizer:wavetok_discrete_nano",
+        "wavetok-d-t4s8-nano-debug": "worldfoundry.recipes.tokenizer:wavetok_discrete_nano_debug",
         "dit-v2w-nano": "worldfoundry.recipes.worlds:dit_v2w_nano",
         "dit-v2w-nano-debug": "worldfoundry.recipes.worlds:dit_v2w_nano_debug",
     },

@@ -2,8 +2,14 @@
 
 from dataclasses import replace
 
-from worldfoundry.models.tokenizer.config import wavetok_c_t4s8z16_nano
+from worldfoundry.models.tokenizer.config import wavetok_c_t4s8z16_nano, wavetok_d_t4s8_nano
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
+from worldfoundry.training.tokenizer_config import (
+    AdversarialLoss,
+    FeatureLosses,
+    FlowLoss,
+    WeightSchedule,
+)
 
 
 def wavetok_nano() -> TrainConfig:
@@ -33,4 +39,73 @@ def wavetok_nano_debug() -> TrainConfig:
         steps=2,
         batch_size=2,
         log_every=1,
+    )
+
+
+def wavetok_staged_nano() -> TrainConfig:
+    """The same network in the paper's stages: L1 and features, then flow and Gram, then against a judge; offline extractors."""
+    stages = {"flow_and_gram": 1000, "judge": 1800}
+    objective = TokenizerObjective(
+        model=wavetok_c_t4s8z16_nano(),
+        aspects=("1:1", "4:3", "3:4", "16:9", "9:16"),
+        cover_share=0.5,
+        reverse=True,
+        image_every=4,
+        mse_weight=0.0,
+        features=FeatureLosses(
+            perceptual=WeightSchedule(values=(0.1,)),
+            gram=WeightSchedule(values=(0.0, 0.062), boundaries=(stages["flow_and_gram"],)),
+        ),
+        flow=FlowLoss(weight=WeightSchedule(values=(0.0, 0.1), boundaries=(stages["flow_and_gram"],))),
+        adversarial=AdversarialLoss(
+            weight=WeightSchedule(values=(0.0, 0.01), boundaries=(stages["judge"],)),
+            head_start_steps=100,
+            channels=32,
+            optim=OptimConfig(
+                learning_rate=4e-4, beta1=0.5, beta2=0.999, eps=1e-8, warmup_steps=50, decay_fraction=0.0
+            ),
+        ),
+    )
+    return replace(wavetok_nano(), recipe="wavetok-c-t4s8z16-nano-staged", objective=objective)
+
+
+def wavetok_staged_nano_debug() -> TrainConfig:
+    """Two steps of a far smaller tokenizer, with every loss of the stages in the second."""
+    full, debug = wavetok_staged_nano().objective, wavetok_nano_debug()
+    assert isinstance(full, TokenizerObjective), "that is what the recipe above trains"
+    assert isinstance(debug.objective, TokenizerObjective), "and this one"
+    objective = replace(
+        full,
+        model=debug.objective.model,
+        crop=32,
+        num_frames=5,
+        features=replace(full.features, gram=replace(full.features.gram, boundaries=(1,))),
+        flow=replace(full.flow, weight=replace(full.flow.weight, boundaries=(1,))),
+        adversarial=replace(
+            full.adversarial,
+            weight=replace(full.adversarial.weight, boundaries=(1,)),
+            head_start_steps=1,
+            channels=4,
+        ),
+    )
+    return replace(debug, recipe="wavetok-c-t4s8z16-nano-staged-debug", objective=objective)
+
+
+def wavetok_discrete_nano() -> TrainConfig:
+    """The shipped discrete tokenizer, from the continuous one; figures in docs/models/wavetok-d-t4s8-nano.md."""
+    return replace(
+        wavetok_nano(),
+        recipe="wavetok-d-t4s8-nano",
+        objective=TokenizerObjective(model=wavetok_d_t4s8_nano(), trunk_from="wavetok-c-t4s8z16-nano"),
+        steps=720,
+    )
+
+
+def wavetok_discrete_nano_debug() -> TrainConfig:
+    """Two steps of a far smaller discrete tokenizer from fresh weights, seconds."""
+    small = replace(wavetok_d_t4s8_nano(), channels=16, z_channels=8)
+    return replace(
+        wavetok_nano_debug(),
+        recipe="wavetok-d-t4s8-nano-debug",
+        objective=TokenizerObjective(model=small, crop=32, num_frames=5),
     )

@@ -5,39 +5,10 @@ from typing import Literal
 
 from worldfoundry.core.errors import ConfigError
 from worldfoundry.models.diffusion.world_config import DiffusionWorldConfig
-from worldfoundry.models.tokenizer.config import TokenizerConfig
+from worldfoundry.training.optim_config import OptimConfig, require_positive
+from worldfoundry.training.tokenizer_config import TokenizerObjective
 
-
-def _positive(where: str, **values: int | float) -> None:
-    for name, value in values.items():
-        if not value > 0:
-            raise ConfigError(f"{where}.{name} must be above 0, got {value}; give a positive number")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenizerObjective:
-    """Reconstruct clips: L1 and squared error of the pixels (arXiv 2501.03575, section 4.2, first stage, without VGG)."""
-
-    kind: Literal["tokenizer"] = "tokenizer"
-    """Tells the objectives apart."""
-    model: TokenizerConfig
-    """The tokenizer to train."""
-    crop: int = 64
-    """Side of the random square crop, pixels."""
-    num_frames: int = 9
-    """Frames of each training clip."""
-    l1_weight: float = 1.0
-    """Weight of the mean absolute error."""
-    mse_weight: float = 2.0
-    """Weight of the mean squared error."""
-
-    def __post_init__(self):
-        _positive("objective", crop=self.crop, num_frames=self.num_frames)
-        if (self.num_frames - 1) % self.model.temporal_stride or self.crop % self.model.spatial_stride:
-            raise ConfigError(
-                f"objective.num_frames must be 1 + a multiple of {self.model.temporal_stride} and crop a multiple of "
-                f"{self.model.spatial_stride}, got {self.num_frames} and {self.crop}; change them"
-            )
+__all__ = ["OptimConfig", "TokenizerObjective", "TrainConfig", "WorldObjective"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,46 +21,6 @@ class WorldObjective:
     """The world model to train."""
     start_at_first_frame: float = 0.7
     """Share of training windows that begin at the clip's first frame; the others begin at a later latent."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OptimConfig:
-    """AdamW with linear warm-up, a plateau, and a linear decay to zero."""
-
-    learning_rate: float = 1e-3
-    """Peak learning rate."""
-    beta1: float = 0.9
-    """First-moment decay."""
-    beta2: float = 0.99
-    """Second-moment decay."""
-    eps: float = 1e-10
-    """Added to the root of the second moment."""
-    weight_decay: float = 0.01
-    """Decoupled weight decay, on matrices and kernels only."""
-    warmup_steps: int = 100
-    """Steps of linear warm-up."""
-    decay_fraction: float = 0.3
-    """Last part of training over which the rate falls linearly to zero."""
-    grad_clip: float = 1.0
-    """Largest global gradient norm."""
-
-    def __post_init__(self):
-        _positive("optim", learning_rate=self.learning_rate, grad_clip=self.grad_clip, eps=self.eps)
-        if not 0 <= self.decay_fraction <= 1 or self.warmup_steps < 0:
-            raise ConfigError(
-                f"optim.decay_fraction must be in [0, 1] and warmup_steps >= 0, got {self.decay_fraction} and "
-                f"{self.warmup_steps}; change them"
-            )
-
-    def learning_rate_at(self, step: int, steps: int) -> float:
-        """Learning rate of step ``step`` (from 0) of ``steps``.
-
-        >>> OptimConfig(learning_rate=1.0, warmup_steps=2, decay_fraction=0.5).learning_rate_at(0, 8)
-        0.5
-        """
-        warm = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        decay = max(1.0, self.decay_fraction * steps)
-        return self.learning_rate * warm * min(1.0, (steps - step) / decay)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +61,7 @@ class TrainConfig:
     """Steps between two sample pictures."""
 
     def __post_init__(self):
-        _positive(
+        require_positive(
             "train",
             steps=self.steps,
             batch_size=self.batch_size,
@@ -145,3 +76,20 @@ class TrainConfig:
             )
         if not 0 < self.ema_width < 0.28:
             raise ConfigError(f"train.ema_width must be in (0, 0.28), got {self.ema_width}; 0.05 is usual")
+        if isinstance(self.objective, TokenizerObjective):
+            self._check_stages(self.objective)
+
+    def _check_stages(self, objective: TokenizerObjective) -> None:
+        """Refuse a stage that would never begin, and two starting points."""
+        for name, schedule in objective.schedules().items():
+            late = [n for n in schedule.boundaries if n >= self.steps]
+            if late:
+                raise ConfigError(
+                    f"objective.{name}.boundaries must be below the {self.steps} steps of the run, got {late}: the stage "
+                    "would never begin; train longer or move it"
+                )
+        if self.init_from and objective.trunk_from:
+            raise ConfigError(
+                f"train.init_from must be empty where objective.trunk_from is {objective.trunk_from!r}, got "
+                f"{self.init_from!r}; start from one of them"
+            )

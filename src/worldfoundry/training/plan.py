@@ -1,7 +1,5 @@
 """What a training run will take, before it starts: ``worldfoundry train RECIPE --dry-run``."""
 
-import contextlib
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +11,8 @@ from torch import Tensor, nn
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.training.config import TokenizerObjective, TrainConfig, WorldObjective
+from worldfoundry.training.memory import peak_bytes
+from worldfoundry.training.tokenizer_losses import TokenizerLosses
 from worldfoundry.training.trainer import autocast, resolve_device
 
 _STATE_BYTES = 20
@@ -31,7 +31,7 @@ def plan(config: TrainConfig) -> dict[str, Any]:
     a fresh process.
     """
     device = resolve_device(config.device)
-    network, loss, unit, per_clip = _trial(config.objective, device)
+    network, loss, unit, per_clip = _trial(config, device)
     parameters = sum(p.numel() for p in network.parameters())
     batches = config.batch_size / _TRIAL_CLIPS
 
@@ -61,13 +61,13 @@ def plan(config: TrainConfig) -> dict[str, Any]:
 
 def _measured(step: Callable[[], None], device: torch.device) -> tuple[float, int]:
     """Seconds of a step, and the bytes by which two of them raise the peak of the memory in use."""
-    before = _peak_bytes(device, restart=True)
+    before = peak_bytes(device, restart=True)
     step()  # first calls set up kernels
     _wait(device)
     began = time.perf_counter()
     step()
     _wait(device)
-    return time.perf_counter() - began, _peak_bytes(device) - before
+    return time.perf_counter() - began, peak_bytes(device) - before
 
 
 def _wait(device: torch.device) -> None:
@@ -75,37 +75,19 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def _peak_bytes(device: torch.device, *, restart: bool = False) -> int:
-    """The most memory that was in use since the last restart: allocated on a GPU, resident on a CPU.
-
-    Only Linux can restart the resident peak; elsewhere it is that of the process so far.
-    """
-    if device.type == "cuda":
-        if restart:
-            torch.cuda.reset_peak_memory_stats(device)
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    if not status.exists():
-        import resource  # noqa: PLC0415  not on every system
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    if restart:
-        with contextlib.suppress(OSError):  # some containers forbid it
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-    return int(peak.split()[1]) * 1024
+def _trial(config: TrainConfig, device: torch.device) -> Trial:
+    if isinstance(config.objective, TokenizerObjective):
+        return _try_tokenizer(config.objective, config.steps, device)
+    return _try_world(config.objective, device)
 
 
-def _trial(objective: TokenizerObjective | WorldObjective, device: torch.device) -> Trial:
-    if isinstance(objective, TokenizerObjective):
-        return _try_tokenizer(objective, device)
-    return _try_world(objective, device)
-
-
-def _try_tokenizer(objective: TokenizerObjective, device: torch.device) -> Trial:
+def _try_tokenizer(objective: TokenizerObjective, steps: int, device: torch.device) -> Trial:
+    """A batch of clips with the losses of the last stage, which is the dearest."""
     network = WaveletTokenizer(objective.model).to(device)
+    losses = TokenizerLosses(objective, seed=0, device=device)
     x = torch.zeros(_TRIAL_CLIPS, 3, objective.num_frames, objective.crop, objective.crop, device=device)
-    return network, lambda: network(x).square().mean(), "pixels", objective.num_frames * objective.crop**2
+    pixels = objective.num_frames * objective.crop**2
+    return network, lambda: losses.total(x, network(x).float(), step=steps - 1)[0], "pixels", pixels
 
 
 def _try_world(objective: WorldObjective, device: torch.device) -> Trial:

@@ -22,7 +22,7 @@ from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
 from worldfoundry.models.pretrained.release import load_weights, save_release
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
-from worldfoundry.training.objectives import Task, TokenizerTask
+from worldfoundry.training.objectives import Loss, Task
 from worldfoundry.training.progress import Progress, cut_metrics, open_tensorboard
 
 __all__ = ["autocast", "build_task", "resolve_device", "train"]
@@ -47,6 +47,8 @@ def autocast(config: TrainConfig, device: torch.device) -> torch.autocast:
 def build_task(config: TrainConfig, device: torch.device) -> Task:
     """The task of a configuration."""
     if isinstance(config.objective, TokenizerObjective):
+        from worldfoundry.training.tokenizer_task import TokenizerTask  # noqa: PLC0415  as below
+
         return TokenizerTask(config, config.objective, device)
     from worldfoundry.training.world_task import WorldTask  # noqa: PLC0415  pulls in the diffusion stack only when asked
 
@@ -103,12 +105,51 @@ def _digest_as_read_now(stored: Any) -> str | None:
         return None
 
 
+class _Learner:
+    """A network, its optimiser and its schedule."""
+
+    def __init__(self, network: nn.Module, config: OptimConfig, *, steps: int, first_step: int = 0):
+        self.network, self.config, self.steps, self.first_step = network, config, steps, first_step
+        self.optimizer = build_optimizer(network, config)
+
+    def update(self, loss: Loss, *, step: int, run: Path) -> dict[str, float]:
+        """One optimiser step down the gradient of ``loss``; what to log."""
+        rate = self.config.learning_rate_at(step - self.first_step, self.steps - self.first_step)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        total, parts = loss
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.config.grad_clip)
+        if not torch.isfinite(norm):
+            raise ConfigError(
+                f"step {step}: the gradient norm must be finite, got {norm.item()}; lower optim.learning_rate "
+                f"(now {rate:.2e}) and start again, from here with --init-from {run}"
+            )
+        self.optimizer.step()
+        logged = {k: v.item() for k, v in parts.items()}
+        return {"loss": total.item(), **logged, "grad_norm": norm.item(), "lr": rate}
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds of it."""
+        return {"network": self.network.state_dict(), "optimizer": self.optimizer.state_dict()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from ``state``."""
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
 class _State:
     """Everything that a checkpoint holds, and the loop over it."""
 
     def __init__(self, *, config: TrainConfig, run: Path, task: Task, average: nn.Module):
         self.config, self.run, self.task, self.average = config, run, task, average
-        self.optimizer = build_optimizer(task.network, config.optim)
+        self.learner = _Learner(task.network, config.optim, steps=config.steps)
+        self.opponent = None
+        if task.opponent is not None:
+            o = task.opponent
+            self.opponent = _Learner(o.network, o.optim, steps=config.steps, first_step=o.first_step)
         self.device = next(task.network.parameters()).device
         self.step = 0
         self.exponent = ema_exponent(config.ema_width)
@@ -129,28 +170,18 @@ class _State:
         """One optimiser step."""
         config = self.config
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        rate = config.optim.learning_rate_at(self.step, config.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
         with autocast(config, self.device):
-            loss, parts = self.task.loss(generator)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(self.task.network.parameters(), config.optim.grad_clip)
-        if not torch.isfinite(norm):
-            raise ConfigError(
-                f"step {self.step}: the gradient norm must be finite, got {norm.item()}; lower optim.learning_rate "
-                f"(now {rate:.2e}) and start again, from here with --init-from {self.run}"
-            )
-        self.optimizer.step()
+            loss = self.task.loss(generator, step=self.step)
+        metrics = self.learner.update(loss, step=self.step, run=self.run)
         update_ema(self.average, self.task.network, ema_beta(self.step, self.exponent))
+        if self.opponent is not None and self.step >= self.opponent.first_step:
+            assert self.task.opponent is not None, "the learner was made for it"
+            with autocast(config, self.device):
+                loss = self.task.opponent.loss()
+            found = self.opponent.update(loss, step=self.step, run=self.run)
+            metrics |= {k if "/" in k else f"opponent/{k}": v for k, v in found.items()}
         self.step += 1
-        return {
-            "loss": loss.item(),
-            **{k: v.item() for k, v in parts.items()},
-            "grad_norm": norm.item(),
-            "lr": rate,
-        }
+        return metrics
 
     def _report(self, metrics: dict[str, float], board: Any, *, done: bool) -> None:
         config = self.config
@@ -174,9 +205,10 @@ class _State:
                 "step": self.step,
                 "machine": self._machine(),
                 "config": to_json(self.config),
-                "network": self.task.network.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
+                **self.learner.state(),
             }
+            if self.opponent is not None:
+                state["opponent"] = self.opponent.state()
             torch.save(state, temporary / "train_state.pt")
             (temporary / "DONE").touch()
         for old in sorted(folder.parent.glob("step-*"))[:-2]:
@@ -207,8 +239,9 @@ class _State:
                 f"warning: {folder} was made on {before or 'an unknown machine'}, this is {now}: the run will not be bit for bit "
                 "the one that was never stopped\n"
             )
-        self.task.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        self.learner.load(state)
+        if self.opponent is not None:
+            self.opponent.load(state["opponent"])
         load_weights(self.average, folder / "model.safetensors")
         self.step = state["step"]
 

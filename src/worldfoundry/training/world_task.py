@@ -18,7 +18,7 @@ from worldfoundry.models.pretrained.release import load_tokenizer, tensors_diges
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.protocols.models import pixel_frames
 from worldfoundry.training.config import TrainConfig, WorldObjective
-from worldfoundry.training.objectives import ClipSampler, Loss, picture_rows, to_unit
+from worldfoundry.training.objectives import ClipSampler, Loss, Opponent, picture_rows, to_unit
 
 _ENCODE_BATCH = 16
 
@@ -27,6 +27,7 @@ class WorldTask:
     """Denoise windows of latents, Video2World."""
 
     network: DiffusionWorldNetwork
+    opponent: Opponent | None = None
 
     def __init__(self, config: TrainConfig, objective: WorldObjective, device: torch.device):
         self.config, self.objective, self.device = config, objective, device
@@ -67,7 +68,7 @@ class WorldTask:
             windows.append(clips[index, :, first : first + window])
         return torch.from_numpy(np.stack(windows)).float().to(self.device)
 
-    def loss(self, generator: torch.Generator) -> Loss:
+    def loss(self, generator: torch.Generator, *, step: int) -> Loss:  # noqa: ARG002  the same loss at every step
         """EDM loss of a batch of windows."""
         return self.network.loss(self._batch(self.config.batch_size, generator), generator=generator)
 

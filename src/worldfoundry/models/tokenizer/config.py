@@ -1,7 +1,7 @@
 """Configuration of the tokenizer; importing it does not import torch."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from worldfoundry.core.errors import ConfigError
@@ -172,3 +172,8 @@ def wavetok_c_t4s8z16_nano() -> TokenizerConfig:
         temporal_stride=4,
         spatial_stride=8,
     )
+
+
+def wavetok_d_t4s8_nano() -> TokenizerConfig:
+    """The shipped discrete nano tokenizer: the continuous one with 64,000 codes instead of 16 channels."""
+    return replace(wavetok_c_t4s8z16_nano(), latent_channels=6, fsq_levels=(8, 8, 8, 5, 5, 5))
