@@ -201,8 +201,11 @@ class Attention(nn.Module):
         blocks = _append(past.take_blocks(), rearrange(y, positions))
         scores = torch.cat([q @ block.mT for block in blocks], dim=2) / q.shape[2] ** 0.5
         weights = (scores + _hidden(scores, past.attended_latents)).softmax(dim=2)
-        parts = zip(weights.split([block.shape[1] for block in blocks], dim=2), blocks, strict=True)
-        mean = torch.stack([weight @ block for weight, block in parts]).sum(dim=0)
+        mean = torch.zeros_like(q)
+        for weight, block in zip(weights.split([b.shape[1] for b in blocks], dim=2), blocks, strict=True):
+            mean = (
+                mean + weight @ block
+            )  # one after the other: a stack would hold as many as there are blocks
         past.keep_blocks(_latest(blocks, past.attended_latents - 1))
         return self.v(rearrange(mean, f"(b h w) t c -> {self.axes}", **parse_shape(y, self.axes)))
 
