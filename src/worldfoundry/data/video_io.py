@@ -127,10 +127,20 @@ def iter_frames(
         )
 
 
-def measure_fps(path: Pathlike) -> float:
-    """The rate by the presentation times of all frames, as ``read_video`` measures it; nothing is decoded."""
+class Times(NamedTuple):
+    """When the frames of a video are shown."""
+
+    fps: float
+    """Rate by the presentation times of all frames, as ``read_video`` measures it."""
+    num_frames: int
+    """Frames that are shown; a header may count others."""
+
+
+def read_times(path: Pathlike) -> Times:
+    """Rate and number of the frames by their packets; nothing is decoded."""
     with _opened(path) as video:
-        return _measure(_shown_seconds(video), video).fps
+        shown = _shown_seconds(video)
+        return Times(_measure(shown, video).fps, len(shown))
 
 
 def read_image(path: Pathlike, *, height: int | None = None, width: int | None = None) -> Frames:

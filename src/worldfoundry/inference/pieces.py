@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.data.video_io import iter_frames, measure_fps, probe
+from worldfoundry.data.video_io import iter_frames, probe, read_times
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.tile import Tile
 from worldfoundry.protocols.models import TokenizerSpec
@@ -63,7 +63,8 @@ def plan_pieces(path: Path, spec: TokenizerSpec, *, cut: bool, frames_at_once: i
             f"chunk_frames must be at least 1, got {frames_at_once}; 16 needs little memory and time"
         )
     info = probe(path)
-    t, h, w = info.num_frames, info.height, info.width
+    times = read_times(path)
+    t, h, w = times.num_frames, info.height, info.width
     stride, space = spec.temporal_stride, spec.spatial_stride
     used = 1 + (t - 1) // stride * stride
     height, width = h // space * space, w // space * space
@@ -78,7 +79,7 @@ def plan_pieces(path: Path, spec: TokenizerSpec, *, cut: bool, frames_at_once: i
     each = max(1, frames_at_once // stride) * stride
     return Plan(
         path=path,
-        fps=measure_fps(path),
+        fps=times.fps,
         num_frames=used,
         rows=slice(top, top + height),
         columns=slice(left, left + width),
@@ -88,7 +89,7 @@ def plan_pieces(path: Path, spec: TokenizerSpec, *, cut: bool, frames_at_once: i
 
 
 def iter_pieces(plan: Plan) -> Iterator[Piece]:
-    """The pieces of a plan; a file that has other frames than it says is a ``DataError``."""
+    """The pieces of a plan; a file that decodes to fewer frames than its packets is a ``DataError``."""
     frames: list[np.ndarray] = []
     wanted, came, start = plan.first_frames, 0, 0.0
     for frame in iter_frames(plan.path, max_frames=plan.num_frames):
@@ -101,7 +102,7 @@ def iter_pieces(plan: Plan) -> Iterator[Piece]:
             frames, wanted = [], plan.later_frames
     if came < plan.num_frames:
         raise DataError(
-            f"{plan.path} must have the {plan.num_frames} frames that it says, got {came}; convert it with ffmpeg"
+            f"{plan.path} must decode to a frame for each of its packets, {plan.num_frames}, got {came}; re-encode it with ffmpeg"
         )
 
 

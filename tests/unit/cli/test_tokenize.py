@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from worldfoundry.cli.main import main
-from worldfoundry.data.video_io import read_image, read_video
+from worldfoundry.data.video_io import read_image, read_times, read_video
 from worldfoundry.data.video_write import write_image, write_video
 from worldfoundry.models.pretrained.config import ReleaseConfig
 from worldfoundry.models.pretrained.release import load_tokenizer, save_release
@@ -265,3 +265,9 @@ def test_what_does_not_fill_latents_is_refused_before_any_work(tmp_path, capsys)
     said = run(capsys, "encode", clip, "--model", model, "--out", out, "--cut")
     assert said["pixels"] == [1, 3, 5, 32, 48]
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_the_samples_have_as_many_frames_and_the_rate_as_when_they_are_read(samples):
+    for name in ("driving", "robot-arm", "static-camera"):
+        frames, times = read_video(samples / f"{name}.mp4"), read_times(samples / f"{name}.mp4")
+        assert (times.num_frames, times.fps) == (len(frames.pixels), frames.fps)

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from worldfoundry.models.tokenizer.config import TokenizerConfig
-from worldfoundry.models.tokenizer.layers import Layers, Past, is_start
+from worldfoundry.models.tokenizer.layers import Layers
+from worldfoundry.models.tokenizer.past import Past, is_start
 from worldfoundry.models.tokenizer.wavelet import PatchMethod, patch, unpatch
 
 

@@ -9,7 +9,8 @@ import torch.nn.functional as F  # noqa: N812  the field's name
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from worldfoundry.models.tokenizer.layers import Attention, Layers, Past, conv_of_repeated
+from worldfoundry.models.tokenizer.layers import Attention, Layers, conv_of_repeated
+from worldfoundry.models.tokenizer.past import Past
 
 
 class ImageConv(nn.Conv2d):

@@ -18,8 +18,9 @@ from worldfoundry.core.errors import CheckpointError, ConfigError, DataError
 from worldfoundry.models.tokenizer.coder import Decoder, Encoder
 from worldfoundry.models.tokenizer.config import TokenizerConfig
 from worldfoundry.models.tokenizer.image_layers import image_layers
-from worldfoundry.models.tokenizer.layers import Past, is_start, video_layers
+from worldfoundry.models.tokenizer.layers import video_layers
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
+from worldfoundry.models.tokenizer.past import Past, is_start
 from worldfoundry.models.tokenizer.quantize import FSQ
 from worldfoundry.models.tokenizer.tile import Tile, run_tiled
 from worldfoundry.protocols.models import TokenizerSpec

@@ -10,8 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.models.tokenizer.layers import Past, State
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
+from worldfoundry.models.tokenizer.past import Past, State
 from worldfoundry.models.tokenizer.tile import Tile
 
 
