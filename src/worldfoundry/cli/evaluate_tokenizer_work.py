@@ -5,7 +5,6 @@ from pathlib import Path
 
 from rich.table import Column, Table
 
-from worldfoundry.core.errors import CheckpointError
 from worldfoundry.core.files import atomic_path
 from worldfoundry.evaluate.config import EvalResult, Score
 from worldfoundry.evaluate.features import FeatureSet, i3d_file, inception_file, random_clips, random_frames
@@ -21,10 +20,6 @@ from worldfoundry.models.pretrained.release import load_tokenizer, weights_diges
 def run_tokenizer(config: TokenizerSuiteConfig, report: Progress) -> tuple[EvalResult, list[Example]]:
     """The suite with the tokenizer of ``config``; videos that cannot be used are named on stderr."""
     tokenizer = load_tokenizer(config.model)
-    if tokenizer.config.dimensions != "video":
-        raise CheckpointError(
-            f"{config.model!r} must be a video tokenizer, got one of images; take a video tokenizer"
-        )
     size = config.size_px if config.shape == "square" else tokenizer.spec.spatial_stride
     tokenizer.spec.latent_shape(num_frames=config.num_frames, height=size, width=size)
     features = load_features(config)

@@ -82,10 +82,13 @@ def _root(matrix: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     return vectors * values.clamp_min(0).sqrt() @ vectors.T
 
 
-def standardised(
+def in_units_of(
     truth: Float[Tensor, "m n d"], other: Float[Tensor, "m n d"]
 ) -> tuple[Float[Tensor, "m n d"], Float[Tensor, "m n d"]]:
-    """Both with mean and deviation of ``truth`` taken out, each feature for itself."""
-    flat = truth.flatten(0, 1)
-    mean, std = flat.mean(0), flat.std(0).clamp_min(1e-9)
-    return (truth - mean) / std, (other - mean) / std
+    """Both with the mean of ``truth`` taken out, in units of its root mean square deviation: one number for all features.
+
+    A deviation of each feature for itself would be tiny by chance where clips are few, and the distance anything.
+    """
+    mean = truth.mean(dim=(0, 1))
+    scale = (truth - mean).square().mean().sqrt().clamp_min(1e-12)
+    return (truth - mean) / scale, (other - mean) / scale

@@ -25,6 +25,7 @@ _CLIP_SEEDS = (0, 1, 2, 3, 4)
 _CLIP_WIDTHS = (16, 32, 64)
 _CLIP_FEATURES = 64
 _FRAME_STEP = 4
+Network = Callable[[Tensor], Tensor]
 _I3D_SIZE, _I3D_LEAST_FRAMES = 224, 10
 
 
@@ -38,12 +39,10 @@ class FeatureSet:
     """``frames`` or ``clips``."""
     sha256: str
     """Of the weights, or of the file: results with another are other results."""
-    networks: tuple[Callable[[Tensor], Tensor], ...] = field(repr=False)
+    networks: tuple[Network, ...] = field(repr=False)
     """Each takes clips [b 3 t h w] in [-1, 1] and gives features [b n d], n of them for a clip."""
     is_official: bool = False
     """Whether a file was given; then distances are Fréchet distances too."""
-    is_standardised: bool = True
-    """Whether features are divided by their deviation over the true clips, as random ones need."""
 
     @torch.no_grad()
     def __call__(self, clips: Float[Tensor, "b 3 t h w"]) -> list[Float[Tensor, "b n d"]]:
@@ -58,7 +57,8 @@ def random_frames() -> FeatureSet:
     def features(clips: Tensor) -> Tensor:
         frames = clips[:, :, ::_FRAME_STEP].transpose(1, 2)
         layers = extractor(frames.flatten(0, 1))
-        pooled = [v for x in layers for v in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))]
+        scaled = [w * x for w, x in zip(extractor.layer_weights, layers, strict=True)]  # all layers alike
+        pooled = [v for x in scaled for v in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))]
         return torch.cat(pooled, dim=1).unflatten(0, frames.shape[:2])
 
     return FeatureSet(name=RANDOM_CONV, kind="frames", sha256=extractor.sha256, networks=(features,))
@@ -139,7 +139,6 @@ def _official(path: Path, kind: str, features: Any) -> FeatureSet:
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         networks=(features,),
         is_official=True,
-        is_standardised=False,
     )
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from worldfoundry.evaluate.config import ALL, Row, Score
-from worldfoundry.evaluate.distribution import frechet_distance, kernel_distance, standardised
+from worldfoundry.evaluate.distribution import frechet_distance, in_units_of, kernel_distance
 from worldfoundry.evaluate.features import FeatureSet
 from worldfoundry.evaluate.tokenizer_config import REAL
 
@@ -54,10 +54,8 @@ def _stacked(found: list[ClipFeatures], row: str, extractor: int) -> list[Tensor
 def _named(extractor: FeatureSet, sets: list[tuple[Tensor, Tensor]], sources: Tensor) -> Row:
     """The distances of one pair of sets by name, averaged over the extractor's networks."""
     count = len(sources)
-    estimates = []
-    for truth, other in sets:
-        pair = standardised(truth, other) if extractor.is_standardised else (truth, other)
-        estimates.append(kernel_distance(*pair, sources))
+    scaled = sets if extractor.is_official else [in_units_of(truth, other) for truth, other in sets]
+    estimates = [kernel_distance(truth, other, sources) for truth, other in scaled]
     intervals = [e.ci95 for e in estimates if e.ci95 is not None]
     low, high = np.mean(intervals, axis=0) if intervals else (0.0, 0.0)
     score = Score(

@@ -19,8 +19,10 @@ _STATE_BYTES = 20
 """For each parameter: weight, gradient, two moments of AdamW and the average, float32."""
 _GRADIENT_BYTES = 4
 _TRIAL_CLIPS = 2
-Trial = tuple[nn.Module, Callable[[], Tensor], str, int]
-"""Network, loss of the trial's clips, unit of a clip's length, and that length."""
+_JUDGE_BYTES = 16
+"""The same without an average."""
+Trial = tuple[nn.Module, nn.Module | None, Callable[[], Tensor], str, int]
+"""Network, its judge if there is one, loss of the trial's clips, unit of a clip's length, and that length."""
 
 
 def plan(config: TrainConfig) -> dict[str, Any]:
@@ -31,8 +33,9 @@ def plan(config: TrainConfig) -> dict[str, Any]:
     a fresh process.
     """
     device = resolve_device(config.device)
-    network, loss, unit, per_clip = _trial(config, device)
-    parameters = sum(p.numel() for p in network.parameters())
+    network, judge, loss, unit, per_clip = _trial(config, device)
+    parameters = _count(network)
+    state_bytes = parameters * _STATE_BYTES + (_count(judge) * _JUDGE_BYTES if judge else 0)
     batches = config.batch_size / _TRIAL_CLIPS
 
     def step() -> None:
@@ -45,9 +48,9 @@ def plan(config: TrainConfig) -> dict[str, Any]:
     return {
         "recipe": config.recipe,
         "parameters": parameters,
-        "state_bytes": parameters * _STATE_BYTES,
+        "state_bytes": state_bytes,
         "activation_bytes": activation_bytes,
-        "memory_bytes": parameters * _STATE_BYTES + activation_bytes,
+        "memory_bytes": state_bytes + activation_bytes,
         "steps": config.steps,
         "clips_per_step": config.batch_size,
         f"{unit}_per_step": per_clip * config.batch_size,
@@ -57,6 +60,10 @@ def plan(config: TrainConfig) -> dict[str, Any]:
         "precision": config.precision,
         "missing_data": [d for d in config.data if not (Path(d) / "manifest.json").is_file()],
     }
+
+
+def _count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
 
 
 def _measured(step: Callable[[], None], device: torch.device) -> tuple[float, int]:
@@ -87,7 +94,11 @@ def _try_tokenizer(objective: TokenizerObjective, steps: int, device: torch.devi
     losses = TokenizerLosses(objective, seed=0, device=device)
     x = torch.zeros(_TRIAL_CLIPS, 3, objective.num_frames, objective.crop, objective.crop, device=device)
     pixels = objective.num_frames * objective.crop**2
-    return network, lambda: losses.total(x, network(x).float(), step=steps - 1)[0], "pixels", pixels
+
+    def loss() -> Tensor:
+        return losses.total(x, network(x).float(), step=steps - 1)[0]
+
+    return network, losses.judge, loss, "pixels", pixels
 
 
 def _try_world(objective: WorldObjective, device: torch.device) -> Trial:
@@ -103,4 +114,8 @@ def _try_world(objective: WorldObjective, device: torch.device) -> Trial:
         * width
         // world.network.patch_spatial**2
     )
-    return network, lambda: network.loss(z, generator=torch.Generator().manual_seed(0))[0], "tokens", tokens
+
+    def loss() -> Tensor:
+        return network.loss(z, generator=torch.Generator().manual_seed(0))[0]
+
+    return network, None, loss, "tokens", tokens

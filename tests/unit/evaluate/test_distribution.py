@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from worldfoundry.core.errors import DataError
-from worldfoundry.evaluate.distribution import frechet_distance, kernel_distance, standardised
+from worldfoundry.evaluate.distribution import frechet_distance, in_units_of, kernel_distance
 
 
 def normal(*shape, seed=0, shift=0.0):
@@ -82,8 +82,9 @@ def test_frechet_is_the_closed_form_of_a_shift_and_a_scale():
     assert frechet_distance(x, scaled) == pytest.approx(expected, rel=1e-9)
 
 
-def test_standardised_features_have_the_truths_deviation_taken_out():
+def test_units_are_those_of_the_truth_and_the_same_for_every_feature():
     x = 5 + 3 * normal(50, 4, 6)
-    truth, other = standardised(x, x + 3.0)
-    torch.testing.assert_close(truth.flatten(0, 1).std(0), torch.ones(6, dtype=torch.float64))
-    torch.testing.assert_close(other - truth, (3.0 / x.flatten(0, 1).std(0)).expand_as(x))
+    truth, other = in_units_of(x, x + 3.0)
+    assert float(truth.square().mean()) == pytest.approx(1.0)
+    assert float((other - truth).std()) < 1e-12
+    torch.testing.assert_close(in_units_of(7 * x, 7 * x + 21.0)[1], other)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from worldfoundry.core.errors import CheckpointError, DataError
-from worldfoundry.evaluate.distribution import kernel_distance, standardised
+from worldfoundry.evaluate.distribution import in_units_of, kernel_distance
 from worldfoundry.evaluate.features import i3d_file, inception_file, random_clips, random_frames
 
 
@@ -19,7 +19,7 @@ def moving(count=12, seed=0):
 def distance(features, truth, other):
     sources = torch.arange(len(truth))[:, None]
     pairs = zip(features(truth), features(other), strict=True)
-    values = [kernel_distance(*standardised(a, b), sources).value for a, b in pairs]
+    values = [kernel_distance(*in_units_of(a, b), sources).value for a, b in pairs]
     return sum(values) / len(values)
 
 
@@ -44,7 +44,7 @@ def test_only_the_features_of_clips_see_the_arrow_of_time():
     x = moving()
     reversed_ = x.flip(2)
     assert abs(distance(random_frames(), x, reversed_)) < 1e-9
-    assert distance(random_clips(), x, reversed_) > 0.05
+    assert distance(random_clips(), x, reversed_) > 0.01
 
 
 class Inception(torch.nn.Module):

@@ -119,7 +119,7 @@ def test_distances_say_that_a_blurred_clip_is_further_away_and_a_true_one_is_not
     exact, _ = run(Offset(), baseline="none")
     for name in ("kernel-distance/random-conv-5_set", "kernel-distance/random-conv3d-3_set"):
         far = grey[0].groups["all"][MODEL][name]["all"]
-        assert far.mean > 0.05
+        assert far.mean > 0.02
         assert far.n == 6
         assert name in exact.groups["all"][MODEL]
     assert exact.protocol["extractors"]["random-conv-5"] == random_frames().sha256

@@ -70,6 +70,22 @@ def test_the_state_is_that_of_a_real_step(config):
     assert planned["memory_bytes"] == planned["state_bytes"] + planned["activation_bytes"]
 
 
+def test_the_state_counts_the_judge_and_the_trial_has_the_losses_of_the_last_stage(monkeypatch):
+    from worldfoundry.training.tokenizer_losses import TokenizerLosses
+
+    config, asked, total = RECIPES.get("wavetok-c-t4s8z16-nano-staged-debug")(), [], TokenizerLosses.total
+    monkeypatch.setattr(
+        TokenizerLosses,
+        "total",
+        lambda self, x, y, step: asked.append((self, step)) or total(self, x, y, step=step),
+    )
+    planned = plan(config)
+    judge, step = asked[0][0].judge, asked[0][1]
+    assert step == config.steps - 1
+    learnt = sum(p.numel() for p in judge.parameters())
+    assert planned["state_bytes"] == 20 * planned["parameters"] + 16 * learnt
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_trial_runs_in_the_precision_of_the_run(precision, monkeypatch):
     config = replace(RECIPES.get("wavetok-c-t4s8z16-nano-debug")(), precision=precision)
