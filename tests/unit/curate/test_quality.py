@@ -9,7 +9,7 @@ import pytest
 from tests.unit.curate.looks_views import scene, timeline_of
 
 from worldfoundry.curate.config import QualityConfig
-from worldfoundry.curate.detect import quality
+from worldfoundry.curate.detect import quality, quality_texture
 from worldfoundry.curate.detect.quality import DEFECTS, QualityDetector, score
 
 
@@ -130,3 +130,22 @@ def test_any_size_and_any_flat_picture_gives_finite_scores(size: tuple[int, int]
 def test_the_same_frames_give_the_same_timeline():
     one, two = (timeline_of(QualityDetector(), [scene()] * 12, 6.0) for _ in range(2))
     assert all((one[k] == two[k]).all() for k in one)
+
+
+def test_codec_grids_and_interpolation_leave_their_period():
+    noise = np.random.default_rng(2).normal(128, 40, (96, 144)).astype(np.float32)
+    sharp = np.clip(cv2.GaussianBlur(noise, (0, 0), 1.0), 0, 255)
+    enlarged = cv2.resize(sharp[:64, :96], (144, 96), interpolation=cv2.INTER_LINEAR)
+    blocky = _jpeg(np.repeat(sharp.astype(np.uint8)[..., None], 3, axis=2), 10)[..., 0].astype(np.float32)
+    assert quality_texture.periods(enlarged[None])[0] > quality_texture.periods(sharp[None])[0] + 1
+    for across in (0, 5):
+        assert (
+            quality_texture.phases(blocky[None])[across] > quality_texture.phases(sharp[None])[across] + 0.1
+        )
+
+
+def test_burnt_lights_have_less_texture_than_kept_ones():
+    noise = np.random.default_rng(3).normal(0, 8, (64, 112)).astype(np.float32)
+    kept = np.linspace(60, 200, 112, dtype=np.float32)[None] + noise
+    burnt = np.minimum(kept * 1.8, 255)
+    assert quality_texture.lights(burnt[None])[0] < quality_texture.lights(kept[None])[0] - 1

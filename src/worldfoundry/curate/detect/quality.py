@@ -2,8 +2,8 @@
 
 At most one frame a second is measured, on nine small tiles of the full-resolution luma (defects live at the scale of
 pixels, and cost must not grow with the picture); the grey levels of the whole picture give the exposure. Features are
-logarithms of energies and ratios of them; a small network, trained on degraded real footage
-(``labelled/looks.py``), turns them into one logit a defect. A still image is measured as one frame.
+logarithms of energies and ratios of them (those of ``quality_texture.py`` among them); a small network, trained on degraded
+real footage (``labelled/looks.py``), turns them into one logit a defect. A still image is measured as one frame.
 
 The size of the picture is no feature on purpose: it would be learnt from which clips happened to be large, not from how
 they look. Defects are measured per pixel, so a sharp picture that is made smaller stays clean.
@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 
 from worldfoundry.curate.detect.network import load_network, load_table, sigmoid, within
+from worldfoundry.curate.detect.quality_texture import block_means, levels, lights, octaves, periods, phases
 from worldfoundry.protocols.curation import SourceInfo, Timeline, View
 
 DEFECTS = ("blur", "noise", "compression", "upscaled", "exposure_over", "exposure_under")
@@ -61,7 +62,7 @@ class QualityDetector:
 
     name: str = "quality"
     """Key of its timeline."""
-    version: int = 1
+    version: int = 2
     """Of the features; weights may change without it."""
     interval_s: float = 1.0
     """Least time between two measured frames."""
@@ -149,8 +150,9 @@ def measure(luma: np.ndarray) -> np.ndarray:
     """Features float32 [f] of one picture, uint8 [h, w]."""
     tiles = _tiles(luma)
     pixels = tiles.astype(np.float32)
-    parts = (_spectrum(pixels), _blocks(pixels), _edges(tiles), _grid(pixels), _exposure(luma))
-    return np.concatenate(parts).astype(np.float32)
+    texture = (_spectrum(pixels), _blocks(pixels), _edges(tiles), _grid(pixels))
+    steady = (octaves(pixels), phases(pixels), periods(pixels))
+    return np.concatenate([*texture, *steady, lights(pixels), _exposure(luma)]).astype(np.float32)
 
 
 def _tiles(luma: np.ndarray) -> np.ndarray:
@@ -184,13 +186,6 @@ def _spectrum(x: np.ndarray) -> np.ndarray:
     return np.concatenate(features)
 
 
-def _by_block(x: np.ndarray) -> np.ndarray:
-    """Means of 8x8 blocks of [n, h, w], flattened."""
-    n, h, w = x.shape
-    h, w = h // _BLOCK * _BLOCK, w // _BLOCK * _BLOCK
-    return x[:, :h, :w].reshape(n, h // _BLOCK, _BLOCK, w // _BLOCK, _BLOCK).mean(axis=(2, 4)).ravel()
-
-
 def _blocks(x: np.ndarray) -> np.ndarray:
     """How fine detail and gradients spread over blocks: noise lifts the flat ones, codecs empty them.
 
@@ -199,16 +194,17 @@ def _blocks(x: np.ndarray) -> np.ndarray:
     features = []
     for level in (x, (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4):
         second = level[:, :, 2:] - 2 * level[:, :, 1:-1] + level[:, :, :-2]
-        fine = _by_block(np.abs(second[:, 2:] - 2 * second[:, 1:-1] + second[:, :-2]))
-        slope = _by_block(
-            np.abs(level[:, 1:, 1:] - level[:, 1:, :-1]) + np.abs(level[:, 1:, 1:] - level[:, :-1, 1:])
+        fine = block_means(np.abs(second[:, 2:] - 2 * second[:, 1:-1] + second[:, :-2]), _BLOCK)
+        slope = block_means(
+            np.abs(level[:, 1:, 1:] - level[:, 1:, :-1]) + np.abs(level[:, 1:, 1:] - level[:, :-1, 1:]),
+            _BLOCK,
         )
         n = min(len(fine), len(slope))
         share = (fine[:n] + 0.3) / (slope[:n] + 0.3)
         features += [
             _spread(fine),
             _spread(slope),
-            np.log(_levels(share, (10, 50, 90))),
+            np.log(levels(share, (10, 50, 90))),
             [np.mean(fine < 0.5)],
         ]
     return np.concatenate(features)
@@ -216,13 +212,8 @@ def _blocks(x: np.ndarray) -> np.ndarray:
 
 def _spread(values: np.ndarray) -> np.ndarray:
     """Logarithms of the median and of the ratios of six percentiles."""
-    level = np.log(_levels(values, (10, 25, 50, 75, 90, 98)) + 0.3)
+    level = np.log(levels(values, (10, 25, 50, 75, 90, 98)) + 0.3)
     return np.concatenate([level[2:3], np.diff(level)])
-
-
-def _levels(values: np.ndarray, percents: tuple[int, ...]) -> np.ndarray:
-    """Percentiles as ``np.percentile`` gives them, at a tenth of its cost."""
-    return np.interp(np.array(percents) / 100 * (len(values) - 1), np.arange(len(values)), np.sort(values))
 
 
 def _edges(tiles: np.ndarray) -> np.ndarray:
@@ -280,5 +271,5 @@ def _exposure(luma: np.ndarray) -> np.ndarray:
     return np.array([*percentiles, mean, spread, *np.sqrt(np.clip(shares, 0, 1))])
 
 
-NUM_EXPOSURE = len(_GREY_PERCENTILES) + 9
+NUM_EXPOSURE = len(_GREY_PERCENTILES) + 9 + 10  # the ten of lights()
 NUM_FEATURES = len(measure(np.zeros((_SMALLEST, _SMALLEST), np.uint8)))
