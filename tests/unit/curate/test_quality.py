@@ -9,8 +9,9 @@ import pytest
 from tests.unit.curate.looks_views import scene, timeline_of
 
 from worldfoundry.curate.config import QualityConfig
-from worldfoundry.curate.detect import quality, quality_texture
+from worldfoundry.curate.detect import quality, quality_light, quality_texture
 from worldfoundry.curate.detect.quality import DEFECTS, QualityDetector, score
+from worldfoundry.curate.detect.quality_change import NUM_CHANGE, changes
 
 
 def _still(picture: np.ndarray) -> quality.QualityScores:
@@ -129,23 +130,70 @@ def test_any_size_and_any_flat_picture_gives_finite_scores(size: tuple[int, int]
 
 def test_the_same_frames_give_the_same_timeline():
     one, two = (timeline_of(QualityDetector(), [scene()] * 12, 6.0) for _ in range(2))
-    assert all((one[k] == two[k]).all() for k in one)
+    assert all(np.array_equal(one[k], two[k], equal_nan=True) for k in one)
 
 
-def test_codec_grids_and_interpolation_leave_their_period():
-    noise = np.random.default_rng(2).normal(128, 40, (96, 144)).astype(np.float32)
-    sharp = np.clip(cv2.GaussianBlur(noise, (0, 0), 1.0), 0, 255)
-    enlarged = cv2.resize(sharp[:64, :96], (144, 96), interpolation=cv2.INTER_LINEAR)
+def _field(sigma: float, seed: int = 2, size: tuple[int, int] = (96, 144)) -> np.ndarray:
+    """Noise of one grain size, float32 [h, w] about 128."""
+    noise = cv2.GaussianBlur(np.random.default_rng(seed).normal(0, 1, size).astype(np.float32), (0, 0), sigma)
+    return np.clip(128 + 25 * noise / noise.std(), 0, 255)
+
+
+def test_codec_grids_leave_steps_at_their_borders():
+    sharp = _field(1.0)
     blocky = _jpeg(np.repeat(sharp.astype(np.uint8)[..., None], 3, axis=2), 10)[..., 0].astype(np.float32)
-    assert quality_texture.periods(enlarged[None])[0] > quality_texture.periods(sharp[None])[0] + 1
     for across in (0, 5):
         assert (
             quality_texture.phases(blocky[None])[across] > quality_texture.phases(sharp[None])[across] + 0.1
         )
 
 
+def test_enlargement_ends_the_spectrum_early_whatever_the_contrast():
+    sharp = _field(0.8)
+    enlarged = cv2.resize(sharp[:48, :72], (144, 96), interpolation=cv2.INTER_CUBIC)
+    end = slice(7, 11)  # frequencies from 13 / 32 to the limit, along rows
+    tails = [
+        np.mean(quality_texture.spectra(x[None])[end]) for x in (sharp, (sharp - 128) / 2 + 128, enlarged)
+    ]
+    assert abs(tails[0] - tails[1]) < 0.3
+    assert tails[2] < tails[0] - 2
+
+
+def test_coarse_quantisers_erase_faint_detail_and_leave_strong_detail():
+    faint, strong = 128 + (_field(0.9) - 128) * 0.15, _field(0.9)
+    nil = 3  # share of blocks without fine detail, at the faintest contrast that occurs
+    coded = [_jpeg(np.repeat(x.astype(np.uint8)[..., None], 3, axis=2), 12)[..., 0] for x in (faint, strong)]
+    before, after = (np.array(quality_texture.curves(x[None].astype(np.float32))) for x in (faint, coded[0]))
+    assert after[nil::4].max() > before[nil::4].max() + 0.2
+    assert quality_texture.curves(coded[1][None].astype(np.float32))[-1] < 0.2
+
+
+def test_change_follows_motion_and_tells_noise_from_texture():
+    world = _field(1.0, size=(80, 128)).astype(np.uint8)
+    here, moved, far = (world[None, 8:72, k : k + 112] for k in (4, 6, 14))
+    median = 2
+    assert changes(here, moved)[median] < changes(here, far)[median] - 1
+    grain = np.random.default_rng(4).normal(0, 4, (2, 1, 64, 112))
+    still, grainy = (here, here), [np.clip(128 + g, 0, 255).astype(np.uint8) for g in grain]
+    ratio, stayed = 13, 20
+    assert changes(*grainy)[ratio] > changes(*still)[ratio] + 2
+    assert changes(*grainy)[stayed] < 0.3 < changes(*still)[stayed] == 1.0
+    assert len(changes(here, moved)) == NUM_CHANGE
+
+
+def test_change_is_measured_to_the_next_other_frame_only():
+    frames = [scene(seed=1), scene(seed=1), _noisy(scene(seed=1), 5)]
+    measured = timeline_of(QualityDetector(), frames, 10.0)["features"]
+    assert np.isfinite(measured).all()
+    assert np.array_equal(measured, timeline_of(QualityDetector(), frames[1:], 10.0)["features"])
+    for frames_a, fps in (([scene()] * 5, 10.0), ([scene(), _noisy(scene(), 5)], 1.5)):
+        features = timeline_of(QualityDetector(), frames_a, fps)["features"]
+        assert np.isnan(features[0, quality.CHANGE]).all()
+        assert np.isfinite(quality.defect_logits(features)).all()
+
+
 def test_burnt_lights_have_less_texture_than_kept_ones():
     noise = np.random.default_rng(3).normal(0, 8, (64, 112)).astype(np.float32)
     kept = np.linspace(60, 200, 112, dtype=np.float32)[None] + noise
     burnt = np.minimum(kept * 1.8, 255)
-    assert quality_texture.lights(burnt[None])[0] < quality_texture.lights(kept[None])[0] - 1
+    assert quality_light.lights(burnt[None])[0] < quality_light.lights(kept[None])[0] - 1

@@ -1,9 +1,8 @@
-"""Texture measures that content cancels out of: ratios of octaves, and what repeats with a codec's blocks or a resampler's steps.
+"""Texture measures that content cancels out of: ratios of octaves, detail by contrast, and what repeats with a codec's blocks.
 
 Axes: tiles h w, float32 grey levels. Every function takes the tiles of ``quality.py`` and returns a list of numbers.
 """
 
-import cv2
 import numpy as np
 
 _MACRO = 16
@@ -11,7 +10,8 @@ _FLOOR = 0.15
 _CRUSHED, _BURNT = 14, 241
 _LIGHTS = ((_CRUSHED, 80), (80, 150), (150, _BURNT))
 _CAP = 3.0
-_LENGTH = 224  # of the padded transform; a multiple of 8, so that codec grids fall on its bins
+_CONTRASTS = (0.7, 1.5, 3.0, 6.0, 12.0, 24.0, 1e9)
+_LINE = 32
 
 
 def levels(values: np.ndarray, percents: tuple[int, ...]) -> np.ndarray:
@@ -63,6 +63,45 @@ def _haar(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.abs(upper - lower), np.abs(upper + lower) + np.abs(above - below), (above + below) * 0.25
 
 
+def curves(x: np.ndarray) -> list[float]:
+    """How much fine detail blocks of like contrast keep, and how often none: coarse quantisers erase the faint first."""
+    fine, edges, low = _haar(x)
+    next_fine, next_edges, _ = _haar(low)
+    fine, next_fine = block_means(fine + edges, 4), block_means(next_fine + next_edges, 2)
+    place = np.digitize(next_fine, _CONTRASTS)
+    ratio, is_nil = np.log((fine + _FLOOR) / (next_fine + _FLOOR)), fine < 0.6
+    found: list[list[float]] = []
+    for k in range(1, len(_CONTRASTS)):
+        here = place == k
+        if here.sum() >= 8:
+            found.append([*levels(ratio[here], (25, 50, 85)), float(np.sqrt(is_nil[here].mean()))])
+        else:  # as the next fainter ones; a picture without any is flat
+            found.append(found[-1] if found else [0.0, 0.0, 0.0, 0.0])
+    return [value for row in found for value in row]
+
+
+def spectra(x: np.ndarray) -> list[float]:
+    """Power by frequency of short lines with the most contrast, against their middle frequencies, and of the flattest lines.
+
+    Enlargement ends the spectrum at its own limit, blur bends it, noise and sharpening lift its end.
+    """
+    found: list[float] = []
+    for axis in (2, 1):
+        y = x[:, ::2] if axis == 2 else x.transpose(0, 2, 1)[:, ::2]
+        starts = np.unique(np.linspace(0, y.shape[2] - _LINE, max(1, y.shape[2] // _LINE)).astype(int))
+        lines = np.concatenate([y[:, :, a : a + _LINE].reshape(-1, _LINE) for a in starts])
+        lines = (lines - lines.mean(axis=1, keepdims=True)) * np.hanning(_LINE).astype(np.float32)
+        transformed = np.fft.rfft(lines, axis=1)
+        power = transformed.real**2 + transformed.imag**2
+        middle = power[:, 3:6].mean(axis=1)
+        order = np.argsort(middle, kind="stable")
+        strong, flat = order[-max(8, len(order) // 5) :], order[: max(8, len(order) // 3)]
+        share = power[strong, 6:] / (middle[strong, None] + 1)
+        found += [*np.log(np.median(share, axis=0) + 1e-4), float(np.log(np.median(middle[strong]) + 1))]
+        found += [*np.log(np.median(power[flat, 6:14], axis=0).reshape(4, 2).mean(axis=1) + 0.1)]
+    return found
+
+
 def phases(x: np.ndarray) -> list[float]:
     """Small steps at the borders of 8- and 4-pixel blocks against those inside, and the share of steps that are nil."""
     found: list[float] = []
@@ -83,49 +122,3 @@ def _by_phase(profile: np.ndarray) -> np.ndarray:
 
 def _inside(profile: np.ndarray) -> float:
     return float(np.delete(profile, (3, 7)).mean())
-
-
-def periods(x: np.ndarray) -> list[float]:
-    """Peaks in the spectrum of how bent grey levels are, column by column and row by row.
-
-    Interpolation is smoother between the pixels it was made from, at a period of the enlargement; blocks repeat every 8.
-
-    Source: A. Gallagher, Detection of linear and cubic interpolation in JPEG compressed images, CRV 2005.
-    """
-    found: list[float] = []
-    frequency = np.arange(_LENGTH // 2 + 1) / _LENGTH
-    from_grid = np.abs(frequency * 8 - np.round(frequency * 8)) / 8
-    fine = frequency > 0.26
-    free = fine & (from_grid >= 0.012)
-    for axis in (2, 1):
-        y = x if axis == 2 else x.transpose(0, 2, 1)
-        bend = np.abs(2 * y[:, :, 1:-1] - y[:, :, :-2] - y[:, :, 2:])
-        profile = np.log(np.minimum(bend, 20).mean(axis=1) + 0.2)
-        profile = (profile - cv2.blur(profile, (9, 1))) * np.hanning(profile.shape[1]).astype(np.float32)
-        transformed = np.fft.rfft(profile, n=_LENGTH, axis=1)
-        power = np.log((transformed.real**2 + transformed.imag**2).mean(axis=0) + 1e-3)
-        ground, peaks = float(np.median(power[fine])), np.sort(power[free])
-        found += [float(peaks[-1]) - ground, float(peaks[-8:].mean()) - ground]
-        found += [
-            float(power[k * _LENGTH // 8 - (k == 4) : k * _LENGTH // 8 + 2].max()) - ground
-            for k in (1, 2, 3, 4)
-        ]
-    return found
-
-
-def lights(x: np.ndarray) -> list[float]:
-    """Whether the brightest and the darkest blocks still have texture: burnt and crushed ones have none."""
-    light = block_means(x, 8)
-    texture = block_means(np.abs(np.diff(x, axis=2, append=x[:, :, -1:])), 8)
-    high = light >= levels(light, (97,))[0] - 6
-    deep = light <= levels(light, (3,))[0] + 6
-    usual, bright, dark = (float(np.log(np.median(t) + 0.1)) for t in (texture, texture[high], texture[deep]))
-    shares = [
-        ((light > 235) & (texture < 0.5)).mean(),
-        ((light > 210) & (texture < 0.7)).mean(),
-        ((light < 22) & (texture < 0.5)).mean(),
-        high.mean(),
-        deep.mean(),
-    ]
-    extremes = [float(light.max()) / 255, float(light.min()) / 255]
-    return [bright - usual, bright, dark - usual, *extremes, *np.sqrt(shares)]
