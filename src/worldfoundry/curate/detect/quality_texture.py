@@ -97,8 +97,9 @@ def spectra(x: np.ndarray) -> list[float]:
         order = np.argsort(middle, kind="stable")
         strong, flat = order[-max(8, len(order) // 5) :], order[: max(8, len(order) // 3)]
         share = power[strong, 6:] / (middle[strong, None] + 1)
-        found += [*np.log(np.median(share, axis=0) + 1e-4), float(np.log(np.median(middle[strong]) + 1))]
-        found += [*np.log(np.median(power[flat, 6:14], axis=0).reshape(4, 2).mean(axis=1) + 0.1)]
+        found += np.log(np.median(share, axis=0) + 1e-4).tolist()
+        found += [float(np.log(np.median(middle[strong]) + 1))]
+        found += np.log(np.median(power[flat, 6:14], axis=0).reshape(4, 2).mean(axis=1) + 0.1).tolist()
     return found
 
 
