@@ -72,7 +72,7 @@ class MotionConfig:
 class QualityConfig:
     """Which clips look technically bad."""
 
-    min: float = 0.25
+    min: float = 0.2
     """Technical quality, 0 to 1, under which a clip is rejected as low_quality."""
     model: Literal["own", "dover"] = "own"
     """own: the detector in the package. dover: also score by DOVER, whose weights you give (column ``dover``)."""

@@ -172,6 +172,12 @@ def through_codec(frames: np.ndarray, fps: float, *, codec: str = "libx264", **s
     return list(decode(encode(frames, fps, codec=codec, **settings)))
 
 
+def resized(view: DecodedView, factor: float, how: Interpolation) -> DecodedView:
+    """The same moment in a smaller or larger picture of even sizes."""
+    w, h = (int(n * factor) // 2 * 2 for n in (view.frame.width, view.frame.height))
+    return DecodedView(view.seconds, view.frame.reformat(width=w, height=h, interpolation=how))
+
+
 def windows(
     footage: Footage, *, count: int, num_frames: int, stride_s: float = 0.0
 ) -> list[tuple[np.ndarray, float]]:
