@@ -235,6 +235,7 @@ def _recontrast(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As if the picture had more or less contrast; the change between samples varies apart from it."""
     gain = np.full((cells.shape[1], 1, 1), rng.uniform(0.6, 1.4), np.float32)
     gain[overlay.CHANNELS.index("change")] *= rng.uniform(0.7, 1.3)
+    gain[overlay.CHANNELS.index("drawn")] = 1.0
     return np.clip(cells * gain, 0, 255)
 
 
