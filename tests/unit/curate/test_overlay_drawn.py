@@ -34,7 +34,14 @@ def _words(picture: np.ndarray) -> np.ndarray:
     out = picture.copy()
     for colour, thickness in (((10, 10, 10), 4), ((255, 255, 255), 2)):
         cv2.putText(
-            out, "words of a subtitle", (150, 320), cv2.FONT_HERSHEY_DUPLEX, 0.9, colour, thickness, cv2.LINE_AA
+            out,
+            "words of a subtitle",
+            (150, 320),
+            cv2.FONT_HERSHEY_DUPLEX,
+            0.9,
+            colour,
+            thickness,
+            cv2.LINE_AA,
         )
     return out
 

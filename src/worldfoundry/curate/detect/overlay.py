@@ -38,6 +38,7 @@ _PIXELS = 480 * 270
 _MOST_ENLARGED = 2 / 3
 _STROKE = cv2.getStructuringElement(cv2.MORPH_RECT, (7, 7))
 _STRONG = 40
+_LEAST_CELLS = 8  # those that ``pool`` looks at; a smaller picture has no room for a word
 _LONG = 4  # samples: two seconds
 
 
@@ -115,6 +116,8 @@ def score(timeline: Timeline, start_s: float, end_s: float) -> OverlayScores:
     rows = within(timeline["seconds"], start_s, end_s)
     if len(rows) == 0:
         return OverlayScores(overlay_text=math.nan, overlay_region="")
+    if math.prod(timeline["cells"].shape[2:]) < _LEAST_CELLS:
+        return OverlayScores(overlay_text=0.0, overlay_region="")
     logits = cell_logits(gather(timeline["cells"][rows]))
     probability = float(sigmoid(pool(logits)))
     return OverlayScores(overlay_text=probability, overlay_region=_box(logits) if probability >= 0.5 else "")

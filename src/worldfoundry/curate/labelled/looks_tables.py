@@ -178,7 +178,12 @@ def overlay_items(folder: Path, cache: Path, split: str) -> list[Item]:
     generator = importlib.import_module(f"worldfoundry.curate.labelled.overlays_{split}")
 
     def measure(footage: Footage) -> Iterator[Item]:
-        stretches = windows(footage, count=4 if split == "train" else 2, num_frames=9 if split == "train" else 13, stride_s=0.25)
+        stretches = windows(
+            footage,
+            count=4 if split == "train" else 2,
+            num_frames=9 if split == "train" else 13,
+            stride_s=0.25,
+        )
         for number, (frames, fps) in enumerate(stretches):
             rng = rng_for(footage.path.name, number, split, "overlay")
             if len(frames) < 8 or _is_extra_camera(footage, number):
