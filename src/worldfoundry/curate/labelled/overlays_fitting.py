@@ -39,11 +39,18 @@ class DrawnNet(nn.Module):
 
     def table(self) -> Mapping[str, np.ndarray]:
         """Weights with the norms folded in."""
-        table = {"last.weight": self.last.weight.reshape(-1), "last.bias": self.last.bias}
-        for k, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            gain = norm.weight / (norm.running_var + norm.eps).sqrt()
-            table[f"{k}.weight"] = layer.weight * gain[:, None, None, None]
-            table[f"{k}.bias"] = norm.bias - norm.running_mean * gain
+        table: dict[str, torch.Tensor] = {
+            "last.weight": self.last.weight.reshape(-1),
+            "last.bias": self.last.bias,
+        }
+        state = self.state_dict()
+        for k in range(len(self.layers)):
+            mean, variance, scale, shift = (
+                state[f"norms.{k}.{n}"] for n in ("running_mean", "running_var", "weight", "bias")
+            )
+            gain = scale / (variance + 1e-5).sqrt()
+            table[f"{k}.weight"] = state[f"layers.{k}.weight"] * gain[:, None, None, None]
+            table[f"{k}.bias"] = shift - mean * gain
         return {k: v.detach().numpy() for k, v in table.items()}
 
 
