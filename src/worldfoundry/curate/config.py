@@ -108,7 +108,7 @@ class AestheticsConfig:
 class OverlayConfig:
     """Which clips carry text of post-production: subtitles, logos, tickers."""
 
-    max: float = 0.96
+    max: float = 0.98
     """Probability of overlaid text above which a clip is rejected as overlay_text; 1 keeps all."""
 
     def __post_init__(self):

@@ -20,6 +20,7 @@ from worldfoundry.curate.labelled import looks_invariance as invariance
 from worldfoundry.curate.labelled import looks_judge as judge
 from worldfoundry.curate.labelled import looks_tables as tables
 from worldfoundry.curate.labelled import looks_tables_quality as quality_tables
+from worldfoundry.curate.labelled import overlays_fitting
 
 _SEED = 0
 _SCORE = {"quality": "quality", "overlay-text": "overlay_text", "video-type": "type_natural"}
@@ -33,7 +34,8 @@ def train(real: Path, cache: Path, detectors: Sequence[str]) -> None:
         fitting.fit_quality([*quality_tables.quality_items(real, cache, "train"), *clean], seed=_SEED)
         fitting.fit_combination(quality_tables.quality_items(real, cache, "val"), seed=_SEED)
     if "overlay-text" in detectors:
-        fitting.fit_overlay(tables.overlay_items(real, cache, "train"), seed=_SEED)
+        seen = overlays_fitting.fit_drawn(tables.overlay_items(real, cache, "train"), seed=_SEED)
+        fitting.fit_overlay(seen, seed=_SEED)
     if "video-type" in detectors:
         fitting_kind.fit_kind(tables.kind_items(real, cache, "train"), seed=_SEED)
         fitting_kind.sharpen_kind(tables.kind_items(real, cache, "val"))

@@ -161,7 +161,7 @@ def decode(
 
 def timeline_of(detector: Detector, views: Iterator[DecodedView]) -> Timeline:
     """What a detector keeps of these views."""
-    meter = detector.begin(SourceInfo(source="", source_id="", width=0, height=0, fps=0, duration_s=0))
+    meter = detector.begin(SourceInfo(source="", source_id="", width=0, height=0, fps=0.0, duration_s=0.0))
     for view in views:
         meter.observe(view)
     return meter.finish()

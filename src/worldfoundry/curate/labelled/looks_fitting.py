@@ -16,7 +16,9 @@ from worldfoundry.curate.labelled.looks_tables import Item
 _STILL = 6
 _RANK_MARGIN = 1.0
 _PAIRS = 256
-_HARD = ("night", "fog", "shallow")
+_HARD_CLEAN = ("night", "fog", "shallow")
+_HARD = 4.0  # times as often as other clips: few, and most like an overlay
+_HARD_GROUPS = ("front/pan", "labels/as-is", "row/as-is")
 
 
 def save_table(name: str, table: dict[str, np.ndarray]) -> None:
@@ -90,7 +92,7 @@ def _targets(item: Item) -> tuple[np.ndarray, np.ndarray]:
     """Targets and weights of the heads: look-alikes are no negatives of each other, hard negatives count double."""
     target, weight = np.zeros(6, np.float32), np.ones(6, np.float32)
     if item.label == "clean":
-        return target, np.full(6, 4.0 if item.group in _HARD else 2.0, np.float32)
+        return target, np.full(6, 4.0 if item.group in _HARD_CLEAN else 2.0, np.float32)
     head = quality.DEFECTS.index(item.label)
     weight[:] = 0.3
     if item.label in _SOFT:
@@ -254,10 +256,11 @@ def _recontrast(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As if the picture had more or less contrast; the change between samples varies apart from it."""
     gain = np.full((cells.shape[1], 1, 1), rng.uniform(0.6, 1.4), np.float32)
     gain[overlay.CHANNELS.index("change")] *= rng.uniform(0.7, 1.3)
+    gain[overlay.CHANNELS.index("drawn")] = 1.0
     return np.clip(cells * gain, 0, 255)
 
 
-def fit_overlay(items: Sequence[Item], *, seed: int, steps: int = 1000, width: int = 16) -> None:
+def fit_overlay(items: Sequence[Item], *, seed: int, steps: int = 2000, width: int = 16) -> None:
     """Cells against their masks and clips against their labels; writes ``weights/overlay-text.safetensors``."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -267,12 +270,14 @@ def fit_overlay(items: Sequence[Item], *, seed: int, steps: int = 1000, width: i
     on = inside.bool()
     mean = torch.stack([x[:, c][on].mean() for c in range(x.shape[1])])
     scale = 1 / (torch.stack([x[:, c][on].std() for c in range(x.shape[1])]) + 0.05)
+    share = np.array([_HARD if i.group in _HARD_GROUPS else 1.0 for i in items])
+    share /= share.sum()
     net = _CellNet(mean, scale, width)
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, steps)
     for _ in range(steps):
         x, mask, inside, label = held[int(rng.integers(len(held)))]
-        chosen = torch.from_numpy(rng.integers(0, len(x), 32))
+        chosen = torch.from_numpy(rng.choice(len(x), 32, p=share))
         x, mask, inside, label = x[chosen], mask[chosen], inside[chosen], label[chosen]
         if rng.random() < 0.5:
             x, mask, inside = x.flip(3), mask.flip(2), inside.flip(2)

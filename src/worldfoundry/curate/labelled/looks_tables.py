@@ -78,7 +78,12 @@ def overlay_items(folder: Path, cache: Path, split: str) -> list[Item]:
     generator = importlib.import_module(f"worldfoundry.curate.labelled.overlays_{split}")
 
     def measure(footage: Footage) -> Iterator[Item]:
-        stretches = windows(footage, count=2, num_frames=9 if split == "train" else 13, stride_s=0.25)
+        stretches = windows(
+            footage,
+            count=4 if split == "train" else 2,
+            num_frames=9 if split == "train" else 13,
+            stride_s=0.25,
+        )
         for number, (frames, fps) in enumerate(stretches):
             rng = rng_for(footage.path.name, number, split, "overlay")
             if len(frames) < 8 or is_extra_camera(footage, number):
@@ -86,6 +91,9 @@ def overlay_items(folder: Path, cache: Path, split: str) -> list[Item]:
             for clip in generator.clips(_fit(frames), fps, rng):
                 timeline = timeline_of(overlay.OverlayDetector(), iter(clip.views))
                 timeline["mask"] = _cells_of(clip.mask, timeline["cells"].shape[2:], clip.views[0].luma)
+                if split == "train":
+                    taken = (v for v in clip.views if v.seconds in timeline["seconds"])
+                    timeline["pictures"] = np.stack([overlay.shrink(v.luma) for v in taken])
                 yield Item(
                     footage.name,
                     f"{footage.path.stem}#{number}",
