@@ -39,11 +39,8 @@ class DrawnNet(nn.Module):
 
     def table(self) -> Mapping[str, np.ndarray]:
         """Weights with the norms folded in."""
-        table: dict[str, torch.Tensor] = {
-            "last.weight": self.last.weight.reshape(-1),
-            "last.bias": self.last.bias,
-        }
         state = self.state_dict()
+        table = {"last.weight": state["last.weight"].reshape(-1), "last.bias": state["last.bias"]}
         for k in range(len(self.layers)):
             mean, variance, scale, shift = (
                 state[f"norms.{k}.{n}"] for n in ("running_mean", "running_var", "weight", "bias")
