@@ -73,7 +73,8 @@ def _filmed(
     cover = cv2.warpPerspective(np.ones((bh, bw), np.float32), matrix, (w, h))
     soft = rng.uniform(0.6, 1.5)
     picture, cover = (cv2.GaussianBlur(p, (0, 0), soft) for p in (picture, cover))
-    light = np.linspace(*rng.uniform(0.5, 1.05, 2), w)[None, :, None]
+    left, right = rng.uniform(0.5, 1.05, 2)
+    light = np.linspace(left, right, w)[None, :, None]
     local = np.clip(0.7 + 0.3 * frames[:1] / max(1.0, float(frames[0].mean())), 0.5, 1.2)
     noise = rng.normal(0, rng.uniform(0.5, 5), (t, h, w, 1)).astype(np.float32)
     share = cover[..., None] * (rng.uniform(0.6, 1) if rng.random() < 0.3 else 1)
@@ -130,7 +131,9 @@ def _row(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     one = _label(rng)
     gap = np.full((160, int(rng.integers(4, 60)), 3), rng.integers(0, 256, 3), np.float32)
     board = np.concatenate([one, gap] * int(rng.integers(3, 7)), axis=1)
-    corners = _corners(*frames.shape[1:3], rng.uniform(0.4, 1.0), 160 / board.shape[1], rng, 0.03)
+    corners = _corners(
+        frames.shape[1], frames.shape[2], rng.uniform(0.4, 1.0), 160 / board.shape[1], rng, 0.03
+    )
     return _filmed(frames, board, corners, rng)
 
 
@@ -153,7 +156,7 @@ def _keys(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
                     ink,
                     3,
                 )
-    corners = _corners(*frames.shape[1:3], rng.uniform(0.2, 0.8), rows / columns, rng, 0.1)
+    corners = _corners(frames.shape[1], frames.shape[2], rng.uniform(0.2, 0.8), rows / columns, rng, 0.1)
     return _filmed(frames, board, corners, rng)
 
 
@@ -173,7 +176,7 @@ def _cloth(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             motif, (16, 16), int(rng.integers(4, 14)), ink, -1 if kind == 1 else int(rng.integers(1, 5))
         )
     board[:224] = np.tile(motif, (7, 10, 1))
-    corners = _corners(*frames.shape[1:3], rng.uniform(0.2, 0.8), 0.75, rng, 0.3)
+    corners = _corners(frames.shape[1], frames.shape[2], rng.uniform(0.2, 0.8), 0.75, rng, 0.3)
     return _filmed(frames, board, corners, rng)
 
 
@@ -192,7 +195,9 @@ def _rails(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.4:
         board = np.ascontiguousarray(board.transpose(1, 0, 2))
     shape = board.shape[0] / board.shape[1]
-    corners = _corners(*frames.shape[1:3], rng.uniform(0.3, 0.9) / max(1, shape), shape, rng, 0.06)
+    corners = _corners(
+        frames.shape[1], frames.shape[2], rng.uniform(0.3, 0.9) / max(1, shape), shape, rng, 0.06
+    )
     return _filmed(frames, board, corners, rng)
 
 
