@@ -72,7 +72,7 @@ class MotionConfig:
 class QualityConfig:
     """Which clips look technically bad."""
 
-    min: float = 0.25
+    min: float = 0.2
     """Technical quality, 0 to 1, under which a clip is rejected as low_quality."""
     model: Literal["own", "dover"] = "own"
     """own: the detector in the package. dover: also score by DOVER, whose weights you give (column ``dover``)."""
@@ -108,7 +108,7 @@ class AestheticsConfig:
 class OverlayConfig:
     """Which clips carry text of post-production: subtitles, logos, tickers."""
 
-    max: float = 0.96
+    max: float = 0.98
     """Probability of overlaid text above which a clip is rejected as overlay_text; 1 keeps all."""
 
     def __post_init__(self):

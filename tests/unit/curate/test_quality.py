@@ -9,8 +9,9 @@ import pytest
 from tests.unit.curate.looks_views import scene, timeline_of
 
 from worldfoundry.curate.config import QualityConfig
-from worldfoundry.curate.detect import quality
+from worldfoundry.curate.detect import quality, quality_light, quality_texture
 from worldfoundry.curate.detect.quality import DEFECTS, QualityDetector, score
+from worldfoundry.curate.detect.quality_change import NUM_CHANGE, changes
 
 
 def _still(picture: np.ndarray) -> quality.QualityScores:
@@ -122,11 +123,87 @@ def test_repeated_frames_are_counted_and_moving_ones_are_not():
 @pytest.mark.parametrize("size", [(2, 2), (17, 300), (64, 64), (1080, 1920)])
 @pytest.mark.parametrize("level", [0, 128, 255])
 def test_any_size_and_any_flat_picture_gives_finite_scores(size: tuple[int, int], level: int):
-    features = quality.measure(np.full(size, level, np.uint8))
+    picture = np.full(size, level, np.uint8)
+    tiles = quality.tiles_of(picture)
+    features = quality.measure(tiles, picture)
     assert features.shape == (quality.NUM_FEATURES,)
+    assert np.isnan(features[quality.CHANGE]).all()
+    features[quality.CHANGE] = changes(tiles, tiles // 2)
     assert np.isfinite(features).all()
 
 
 def test_the_same_frames_give_the_same_timeline():
     one, two = (timeline_of(QualityDetector(), [scene()] * 12, 6.0) for _ in range(2))
-    assert all((one[k] == two[k]).all() for k in one)
+    assert all(np.array_equal(one[k], two[k], equal_nan=True) for k in one)
+
+
+def _field(sigma: float, gain: float, seed: int = 2, size: tuple[int, int] = (96, 144)) -> np.ndarray:
+    """Noise of one grain size, float32 [h, w] with mean 0 and deviation ``gain``."""
+    noise = np.random.default_rng(seed).normal(0, 1, size).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), sigma)
+    return gain * noise / noise.std()
+
+
+def _coded(grey: np.ndarray, level: int) -> np.ndarray:
+    picture = np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+    return _jpeg(picture, level)[..., 0].astype(np.float32)
+
+
+def test_codec_grids_leave_steps_at_their_borders():
+    sharp = 128 + _field(1.0, 11)
+    blocky = _coded(sharp, 10)
+    for across in (0, 5):
+        assert (
+            quality_texture.phases(blocky[None])[across] > quality_texture.phases(sharp[None])[across] + 0.1
+        )
+
+
+def test_enlargement_ends_the_spectrum_early_whatever_the_contrast():
+    sharp = 128 + _field(0.8, 25)
+    enlarged = cv2.resize(sharp[:48, :72], (144, 96), interpolation=cv2.INTER_CUBIC)
+    end = slice(7, 11)  # frequencies from 13 / 32 to the limit, along rows
+    tails = [
+        np.mean(quality_texture.spectra(x[None])[end]) for x in (sharp, (sharp - 128) / 2 + 128, enlarged)
+    ]
+    assert abs(tails[0] - tails[1]) < 0.3
+    assert tails[2] < tails[0] - 2
+
+
+def test_coarse_quantisers_erase_faint_detail_sooner_than_strong_detail():
+    lost = []
+    for detail in (10, 25):
+        picture = 128 + _field(3.0, 30, seed=1) + _field(0.8, detail)
+        fine, coarse = (quality_texture.curves(_coded(picture, level)[None])[-2] for level in (95, 15))
+        lost.append(fine - coarse)
+    assert lost[0] > lost[1] + 0.15 > 0.15
+
+
+def test_change_follows_motion_and_tells_noise_from_texture():
+    world = (128 + _field(1.0, 25, size=(80, 128))).astype(np.uint8)
+    here, moved, far = (world[None, 8:72, k : k + 112] for k in (4, 6, 14))
+    median = 2
+    assert changes(here, moved)[median] < changes(here, far)[median] - 1
+    grain = np.random.default_rng(4).normal(0, 4, (2, 1, 64, 112))
+    still, grainy = (here, here), [np.clip(128 + g, 0, 255).astype(np.uint8) for g in grain]
+    ratio, stayed = 13, 20
+    assert changes(*grainy)[ratio] > changes(*still)[ratio] + 2
+    assert changes(*grainy)[stayed] < 0.3 < changes(*still)[stayed] == 1.0
+    assert len(changes(here, moved)) == NUM_CHANGE
+
+
+def test_change_is_measured_to_the_next_other_frame_only():
+    frames = [scene(seed=1), scene(seed=1), _noisy(scene(seed=1), 5)]
+    measured = timeline_of(QualityDetector(), frames, 10.0)["features"]
+    assert np.isfinite(measured).all()
+    assert np.array_equal(measured, timeline_of(QualityDetector(), frames[1:], 10.0)["features"])
+    for frames_a, fps in (([scene()] * 5, 10.0), ([scene(), _noisy(scene(), 5)], 1.5)):
+        features = timeline_of(QualityDetector(), frames_a, fps)["features"]
+        assert np.isnan(features[0, quality.CHANGE]).all()
+        assert np.isfinite(quality.defect_logits(features)).all()
+
+
+def test_burnt_lights_have_less_texture_than_kept_ones():
+    noise = np.random.default_rng(3).normal(0, 8, (64, 112)).astype(np.float32)
+    kept = np.linspace(60, 200, 112, dtype=np.float32)[None] + noise
+    burnt = np.minimum(kept * 1.8, 255)
+    assert quality_light.lights(burnt[None])[0] < quality_light.lights(kept[None])[0] - 1

@@ -1,10 +1,11 @@
 """Text of post-production: strokes that keep their place on the screen while the scene behind them changes.
 
 Twice a second the luma is brought to about 480 x 270 pixels and described on cells of 16 x 16: how much thin bright and
-dark stroke each cell holds, how much of it stood at the very same pixels half a second and two seconds before, and how
-much the picture changed. Which cells are text is decided at score time over any span, by a small convolutional network
-on the averages of those cells (``labelled/looks.py`` trains it). Text that is part of the world moves with the world or
-is seen at an angle; where neither the camera nor anything else moves, the shape of the strokes alone decides.
+dark stroke each cell holds, how much of it stood at the very same pixels half a second and two seconds before, how much the
+picture changed, and whether the strokes look drawn after filming (``overlay_drawn.py``). Which cells are text is decided
+at score time over any span, by a small convolutional network on the averages of those cells (``labelled/looks.py``
+trains both). Text that is part of the world moves with the world or is seen at an angle; where neither the camera nor
+anything else moves, the looks of the strokes alone decide.
 """
 
 import math
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 
 from worldfoundry.curate.detect.network import load_table, sigmoid, within
+from worldfoundry.curate.detect.overlay_drawn import convolve, drawn_logits, quantise, restore
 from worldfoundry.protocols.curation import SourceInfo, Timeline, View
 
 CELL = 16
@@ -30,11 +32,13 @@ CHANNELS = (
     "strong_stays",
     "change",
     "stays_long",
+    "drawn",
 )
 _PIXELS = 480 * 270
 _MOST_ENLARGED = 2 / 3
 _STROKE = cv2.getStructuringElement(cv2.MORPH_RECT, (7, 7))
 _STRONG = 40
+_LEAST_CELLS = 8  # those that ``pool`` looks at; a smaller picture has no room for a word
 _LONG = 4  # samples: two seconds
 
 
@@ -54,8 +58,8 @@ class OverlayDetector:
 
     name: str = "overlay"
     """Key of its timeline."""
-    version: int = 1
-    """Of the cells; weights may change without it."""
+    version: int = 2
+    """Of the cells, so of ``weights/overlay-drawn.safetensors`` too; those of ``overlay-text`` may change without it."""
     interval_s: float = 0.5
     """Least time between two samples."""
 
@@ -112,6 +116,8 @@ def score(timeline: Timeline, start_s: float, end_s: float) -> OverlayScores:
     rows = within(timeline["seconds"], start_s, end_s)
     if len(rows) == 0:
         return OverlayScores(overlay_text=math.nan, overlay_region="")
+    if math.prod(timeline["cells"].shape[2:]) < _LEAST_CELLS:
+        return OverlayScores(overlay_text=0.0, overlay_region="")
     logits = cell_logits(gather(timeline["cells"][rows]))
     probability = float(sigmoid(pool(logits)))
     return OverlayScores(overlay_text=probability, overlay_region=_box(logits) if probability >= 0.5 else "")
@@ -126,7 +132,8 @@ def gather(cells: np.ndarray) -> np.ndarray:
     across, down, bright, dark, strong, ink = c[:, :6].mean(axis=0)
     stroke, edge = bright + dark, across + down
     later = c[1:] if len(c) > 1 else c
-    _, _, _, _, _, _, edge_stays, stroke_stays, strong_stays, change, _ = later.mean(axis=0)
+    edge_stays, stroke_stays, strong_stays, change = later.mean(axis=0)[6:10]
+    drawn = restore(later[:, CHANNELS.index("drawn")])
     edge_share = edge_stays / ((later[:, 0] + later[:, 1]).mean(axis=0) + 6)
     stroke_share = stroke_stays / ((later[:, 2] + later[:, 3]).mean(axis=0) + 6)
     late = c[_LONG:]
@@ -143,9 +150,9 @@ def gather(cells: np.ndarray) -> np.ndarray:
     spread = np.log1p(c[:, 2:4].sum(axis=1).std(axis=0) / 2)
     shares = [edge_share, stroke_share, long_share, stroke / (edge + 6), ink / (strong + 4)]
     overall = [stillness, np.log1p(change.mean() / 2), np.log1p(np.median(stroke) / 2), float(len(c) > 1)]
-    features = np.stack([*logs, spread, *shares, *(np.full((h, w), v) for v in overall), y, x]).astype(
-        np.float32
-    )
+    looks = [drawn.mean(axis=0), drawn.max(axis=0)]
+    overall = (np.full((h, w), v) for v in overall)
+    features = np.stack([*logs, spread, *shares, *overall, y, x, *looks]).astype(np.float32)
     if len(c) == 1:
         features[[5, 6, 7, 8, 9, 10, 11]] = 0  # nothing is known of what stays
     return features
@@ -156,7 +163,7 @@ def cell_logits(features: np.ndarray) -> np.ndarray:
     table = load_table("overlay-text")
     x = np.clip((features - table["mean"][:, None, None]) * table["scale"][:, None, None], -4, 4)
     for layer in ("first", "second"):
-        x = np.maximum(_convolve(x, table[f"{layer}.weight"], table[f"{layer}.bias"]), 0)
+        x = np.maximum(convolve(x, table[f"{layer}.weight"], table[f"{layer}.bias"]), 0)
     return np.tensordot(table["last.weight"], x, 1) + table["last.bias"][0]
 
 
@@ -166,15 +173,6 @@ def pool(logits: np.ndarray) -> float:
     top = np.sort(logits.ravel())[::-1]
     summary = np.array([top[:1].mean(), top[:3].mean(), top[:8].mean()])
     return float(np.clip(summary, -12, 12) @ table["pool.weight"] + table["pool.bias"][0])
-
-
-def _convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """3x3 convolution, zero padded, of [channels, rows, columns] by [out, channels, 3, 3]."""
-    c, h, w = x.shape
-    padded = np.pad(x, ((0, 0), (1, 1), (1, 1)))
-    patches = np.stack([padded[:, dy : dy + h, dx : dx + w] for dy in range(3) for dx in range(3)], axis=1)
-    out = weight.reshape(len(weight), c * 9) @ patches.reshape(c * 9, h * w)
-    return (out + bias[:, None]).reshape(-1, h, w)
 
 
 def _box(logits: np.ndarray) -> str:
@@ -231,6 +229,7 @@ def _describe(now: _Strokes, past: "deque[_Strokes]") -> np.ndarray:
         maps.append(cv2.add(cv2.min(now.bright, past[0].bright), cv2.min(now.dark, past[0].dark)))
     h, w = now.luma.shape
     cells = np.zeros((len(CHANNELS), h // CELL, w // CELL), np.uint8)
+    cells[-1] = quantise(drawn_logits(now.luma, past[-1].luma if past else None))
     for i, picture in enumerate(maps):
         cells[i] = cv2.resize(picture, (w // CELL, h // CELL), interpolation=cv2.INTER_AREA)
     return cells

@@ -1,9 +1,10 @@
 """Technical quality: blur, noise, compression, upscaling, over- and under-exposure, frozen pictures.
 
 At most one frame a second is measured, on nine small tiles of the full-resolution luma (defects live at the scale of
-pixels, and cost must not grow with the picture); the grey levels of the whole picture give the exposure. Features are
-logarithms of energies and ratios of them; a small network, trained on degraded real footage
-(``labelled/looks.py``), turns them into one logit a defect. A still image is measured as one frame.
+pixels, and cost must not grow with the picture), beside the frame after it; the grey levels of the whole picture give the
+exposure. Features are logarithms of energies and ratios of them (see ``quality_texture.py``, ``_change`` and ``_light``); a
+small network, trained on degraded real footage (``labelled/looks.py``), turns them into one logit a defect. A still image
+is measured as one frame; what only a second frame can tell then counts as average.
 
 The size of the picture is no feature on purpose: it would be learnt from which clips happened to be large, not from how
 they look. Defects are measured per pixel, so a sharp picture that is made smaller stays clean.
@@ -19,6 +20,16 @@ import cv2
 import numpy as np
 
 from worldfoundry.curate.detect.network import load_network, load_table, sigmoid, within
+from worldfoundry.curate.detect.quality_change import NUM_CHANGE, changes
+from worldfoundry.curate.detect.quality_light import NUM_LIGHT, grey_levels, lights
+from worldfoundry.curate.detect.quality_texture import (
+    block_means,
+    curves,
+    levels,
+    octaves,
+    phases,
+    spectra,
+)
 from worldfoundry.protocols.curation import SourceInfo, Timeline, View
 
 DEFECTS = ("blur", "noise", "compression", "upscaled", "exposure_over", "exposure_under")
@@ -27,7 +38,7 @@ _BLOCK = 8
 _SMALLEST = 32
 _BANDS = (0.02, 0.06, 0.12, 0.18, 0.24, 0.30, 0.36, 0.42, 0.501)
 _EDGE_STEPS = (1, 2, 4, 8)
-_GREY_PERCENTILES = (1, 5, 25, 50, 75, 95, 99, 99.8)
+_NEIGHBOUR_S = 0.5  # frames further apart show another scene rather than change in this one
 _FROZEN_STEP = (
     0.02  # mean grey levels between neighbouring frames; re-encoded stills stay below, sensor noise does not
 )
@@ -61,7 +72,7 @@ class QualityDetector:
 
     name: str = "quality"
     """Key of its timeline."""
-    version: int = 1
+    version: int = 2
     """Of the features; weights may change without it."""
     interval_s: float = 1.0
     """Least time between two measured frames."""
@@ -73,7 +84,7 @@ class QualityDetector:
 
 
 class QualityMeter:
-    """Keeps one row of features a second."""
+    """Keeps one row of features a second, and the tiles of its frame until another one has come."""
 
     def __init__(self, interval_s: float):
         self._interval_s = interval_s
@@ -83,6 +94,7 @@ class QualityMeter:
         self._seen: list[int] = []
         self._repeated: list[int] = []
         self._previous: np.ndarray | None = None
+        self._tiles: np.ndarray | None = None
 
     def observe(self, view: View) -> None:
         """Count repeats in every frame; measure one frame a second."""
@@ -97,14 +109,27 @@ class QualityMeter:
             # Half a millisecond of slack: 30 frames at 29.97 a second must not drift to every 31st.
             self._due_s = view.seconds + self._interval_s - 5e-4
             self._seconds.append(view.seconds)
-            self._features.append(measure(view.luma))
+            self._tiles = tiles_of(view.luma)
+            self._features.append(measure(self._tiles, view.luma))
             self._seen.append(0)
             self._repeated.append(0)
+        elif self._tiles is not None:
+            self._compare(self._tiles, view)
         self._seen[-1] += 1
         self._repeated[-1] += is_repeat
 
+    def _compare(self, before: np.ndarray, view: View) -> None:
+        """Measure change up to the first frame that is not an exact repeat, if it comes soon."""
+        if view.seconds - self._seconds[-1] > _NEIGHBOUR_S:
+            self._tiles = None
+            return
+        after = tiles_of(view.luma)
+        if after.shape == before.shape and not np.array_equal(after, before):
+            self._features[-1][CHANGE] = changes(before, after)
+            self._tiles = None
+
     def finish(self) -> Timeline:
-        """``features`` float32 [n, f]; ``seen`` and ``repeated``: frames from this sample to the next."""
+        """``features`` float32 [n, f], NaN for change where no frame followed; ``seen``, ``repeated``: frames until the next."""
         empty = np.zeros((0, NUM_FEATURES), np.float32)
         return {
             "seconds": np.array(self._seconds, np.float64),
@@ -129,8 +154,10 @@ def score(timeline: Timeline, start_s: float, end_s: float) -> QualityScores:
 
 def defect_logits(features: np.ndarray) -> np.ndarray:
     """Logits [6] of a span from the features of its samples [n, f]: texture and exposure never see each other's features."""
-    texture = load_network("quality", "texture.")(features[:, :-NUM_EXPOSURE]).mean(axis=0)
-    exposure = load_network("quality", "exposure.")(features[:, -NUM_EXPOSURE:]).mean(axis=0)
+    network = load_network("quality", "texture.")
+    seen = features[:, :-NUM_LIGHT]
+    texture = network(np.where(np.isnan(seen), network.mean, seen)).mean(axis=0)
+    exposure = load_network("quality", "exposure.")(features[:, -NUM_LIGHT:]).mean(axis=0)
     return np.concatenate([texture, exposure])
 
 
@@ -145,15 +172,16 @@ def combine(logits: np.ndarray) -> float:
     return float(np.prod(1 - defect_shares(logits)) ** load_table("quality")["power"][0])
 
 
-def measure(luma: np.ndarray) -> np.ndarray:
-    """Features float32 [f] of one picture, uint8 [h, w]."""
-    tiles = _tiles(luma)
+def measure(tiles: np.ndarray, luma: np.ndarray) -> np.ndarray:
+    """Features float32 [f] of one picture, uint8 [h, w], and its tiles; those of change are NaN for now."""
     pixels = tiles.astype(np.float32)
-    parts = (_spectrum(pixels), _blocks(pixels), _edges(tiles), _grid(pixels), _exposure(luma))
-    return np.concatenate(parts).astype(np.float32)
+    texture = (_spectrum(pixels), _blocks(pixels), _edges(tiles), _grid(pixels))
+    steady = (octaves(pixels), phases(pixels), curves(pixels), spectra(pixels))
+    change = np.full(NUM_CHANGE, np.nan)
+    return np.concatenate([*texture, *steady, change, lights(pixels), grey_levels(luma)]).astype(np.float32)
 
 
-def _tiles(luma: np.ndarray) -> np.ndarray:
+def tiles_of(luma: np.ndarray) -> np.ndarray:
     """Nine tiles, three by three over the picture, on the codec's grid of 8 pixels: uint8 [n, h, w]."""
     if min(luma.shape) < _SMALLEST:
         luma = np.pad(luma, [(0, max(0, _SMALLEST - n)) for n in luma.shape], mode="reflect")
@@ -184,13 +212,6 @@ def _spectrum(x: np.ndarray) -> np.ndarray:
     return np.concatenate(features)
 
 
-def _by_block(x: np.ndarray) -> np.ndarray:
-    """Means of 8x8 blocks of [n, h, w], flattened."""
-    n, h, w = x.shape
-    h, w = h // _BLOCK * _BLOCK, w // _BLOCK * _BLOCK
-    return x[:, :h, :w].reshape(n, h // _BLOCK, _BLOCK, w // _BLOCK, _BLOCK).mean(axis=(2, 4)).ravel()
-
-
 def _blocks(x: np.ndarray) -> np.ndarray:
     """How fine detail and gradients spread over blocks: noise lifts the flat ones, codecs empty them.
 
@@ -199,16 +220,17 @@ def _blocks(x: np.ndarray) -> np.ndarray:
     features = []
     for level in (x, (x[:, ::2, ::2] + x[:, 1::2, ::2] + x[:, ::2, 1::2] + x[:, 1::2, 1::2]) / 4):
         second = level[:, :, 2:] - 2 * level[:, :, 1:-1] + level[:, :, :-2]
-        fine = _by_block(np.abs(second[:, 2:] - 2 * second[:, 1:-1] + second[:, :-2]))
-        slope = _by_block(
-            np.abs(level[:, 1:, 1:] - level[:, 1:, :-1]) + np.abs(level[:, 1:, 1:] - level[:, :-1, 1:])
+        fine = block_means(np.abs(second[:, 2:] - 2 * second[:, 1:-1] + second[:, :-2]), _BLOCK)
+        slope = block_means(
+            np.abs(level[:, 1:, 1:] - level[:, 1:, :-1]) + np.abs(level[:, 1:, 1:] - level[:, :-1, 1:]),
+            _BLOCK,
         )
         n = min(len(fine), len(slope))
         share = (fine[:n] + 0.3) / (slope[:n] + 0.3)
         features += [
             _spread(fine),
             _spread(slope),
-            np.log(_levels(share, (10, 50, 90))),
+            np.log(levels(share, (10, 50, 90))),
             [np.mean(fine < 0.5)],
         ]
     return np.concatenate(features)
@@ -216,13 +238,8 @@ def _blocks(x: np.ndarray) -> np.ndarray:
 
 def _spread(values: np.ndarray) -> np.ndarray:
     """Logarithms of the median and of the ratios of six percentiles."""
-    level = np.log(_levels(values, (10, 25, 50, 75, 90, 98)) + 0.3)
+    level = np.log(levels(values, (10, 25, 50, 75, 90, 98)) + 0.3)
     return np.concatenate([level[2:3], np.diff(level)])
-
-
-def _levels(values: np.ndarray, percents: tuple[int, ...]) -> np.ndarray:
-    """Percentiles as ``np.percentile`` gives them, at a tenth of its cost."""
-    return np.interp(np.array(percents) / 100 * (len(values) - 1), np.arange(len(values)), np.sort(values))
 
 
 def _edges(tiles: np.ndarray) -> np.ndarray:
@@ -265,20 +282,6 @@ def _grid(x: np.ndarray) -> np.ndarray:
     return np.concatenate(features)
 
 
-def _exposure(luma: np.ndarray) -> np.ndarray:
-    """Grey levels of the whole picture: percentiles, spread, and shares of crushed and burnt pixels."""
-    stride = max(1, int(math.sqrt(luma.size / 20_000)))
-    grey = luma[::stride, ::stride]
-    counts = np.bincount(grey.ravel(), minlength=256) / grey.size
-    below = np.cumsum(counts)
-    percentiles = np.searchsorted(below, np.array(_GREY_PERCENTILES) / 100) / 255
-    mean = counts @ np.arange(256) / 255
-    spread = math.sqrt(max(0.0, counts @ (np.arange(256) / 255 - mean) ** 2))
-    burnt = grey >= np.uint8(min(252, int(percentiles[-1] * 255)))
-    together = (burnt[1:, 1:] & burnt[:-1, 1:] & burnt[1:, :-1]).mean()
-    shares = [below[4], below[16], below[40], 1 - below[230], 1 - below[246], 1 - below[251], together]
-    return np.array([*percentiles, mean, spread, *np.sqrt(np.clip(shares, 0, 1))])
-
-
-NUM_EXPOSURE = len(_GREY_PERCENTILES) + 9
-NUM_FEATURES = len(measure(np.zeros((_SMALLEST, _SMALLEST), np.uint8)))
+CHANGE = slice(-NUM_LIGHT - NUM_CHANGE, -NUM_LIGHT)
+_BLACK = np.zeros((_SMALLEST, _SMALLEST), np.uint8)
+NUM_FEATURES = len(measure(tiles_of(_BLACK), _BLACK))

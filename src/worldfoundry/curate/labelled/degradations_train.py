@@ -8,6 +8,8 @@ import numpy as np
 from worldfoundry.curate.labelled.looks_clips import Labelled, through_codec
 
 LEVELS = (0.6, 1.0, 1.7, 2.6, 4.0)
+_VP8 = {"deadline": "realtime", "cpu-used": "8"}
+_X265 = {"preset": "ultrafast", "x265-params": "log-level=none:pools=none:frame-threads=1"}
 
 
 def variants(frames: np.ndarray, fps: float, height: int, rng: np.random.Generator) -> Iterator[Labelled]:
@@ -38,7 +40,9 @@ def variants(frames: np.ndarray, fps: float, height: int, rng: np.random.Generat
             bad = degrade(base, level * rng.uniform(0.95, 1.05), height, np.random.default_rng(seed))
             views = through_codec(bad, fps, options={"crf": crf, "preset": "veryfast"})
             yield Labelled(label=name, level=level, views=views, group=name + suffix)
-    yield from _compressed(frames, fps, rng)
+    kinds = (["veryfast", "medium", "ultrafast", "mjpeg", "mpeg4"], ["libvpx", "libx265"])
+    for chances, some in zip(([0.35, 0.2, 0.1, 0.15, 0.2], [0.5, 0.5]), kinds, strict=True):
+        yield from _compressed(frames, fps, str(rng.choice(some, p=chances)), rng)
 
 
 def keys(frames: np.ndarray, fps: float, height: int, rng: np.random.Generator) -> Iterator[Labelled]:
@@ -73,20 +77,26 @@ def _low_key(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return (np.clip(table * gain, 0, 1) * 255).astype(np.uint8)[frames]
 
 
-def _compressed(frames: np.ndarray, fps: float, rng: np.random.Generator) -> Iterator[Labelled]:
+def _compressed(frames: np.ndarray, fps: float, kind: str, rng: np.random.Generator) -> Iterator[Labelled]:
     base, suffix = _relight(_vary(frames, rng), rng)
-    kind = str(
-        rng.choice(["veryfast", "medium", "ultrafast", "mjpeg", "mpeg4"], p=[0.35, 0.2, 0.1, 0.15, 0.2])
-    )
     for level in LEVELS:
-        if kind in ("mjpeg", "mpeg4"):
-            quantiser = str(min(31, round(6 * 1.75 ** (level - 1))))
-            views = through_codec(base, fps, codec=kind, options={"qmin": quantiser, "qmax": quantiser})
-        else:
-            views = through_codec(
-                base, fps, options={"crf": f"{min(51, 24.5 + 6.5 * level):.1f}", "preset": kind}
-            )
+        codec, options = _coarse(kind, level)
+        views = through_codec(base, fps, codec=codec, options=options)
         yield Labelled(label="compression", level=level, views=views, group=f"compression-{kind}{suffix}")
+
+
+def _coarse(kind: str, level: float) -> tuple[str, dict[str, str]]:
+    """Codec and options of one rung; ``kind`` is a codec or a preset of x264."""
+    crf = f"{min(51, 24.5 + 6.5 * level):.1f}"
+    if kind in ("mjpeg", "mpeg4"):
+        quantiser = str(min(31, round(6 * 1.75 ** (level - 1))))
+        return kind, {"qmin": quantiser, "qmax": quantiser}
+    if kind == "libvpx":
+        quantiser = str(min(63, round(27 + 9 * level)))
+        return kind, {**_VP8, "crf": quantiser, "qmin": quantiser, "qmax": quantiser}
+    if kind == "libx265":
+        return kind, {**_X265, "crf": crf}
+    return "libx264", {"crf": crf, "preset": kind}
 
 
 def _relight(frames: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, str]:
@@ -116,8 +126,21 @@ def _natural(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _clean_codec(frames: np.ndarray, fps: float, rng: np.random.Generator) -> list:
-    if rng.random() < 0.15:
+    kind = rng.random()
+    if kind < 0.12:
         return through_codec(frames, fps, codec="mpeg4", options={"qmin": "2", "qmax": "3"})
+    if kind < 0.24:
+        return through_codec(
+            frames, fps, codec="libx265", options={**_X265, "crf": str(int(rng.integers(14, 23)))}
+        )
+    if kind < 0.36:
+        quantiser = str(int(rng.integers(8, 20)))
+        return through_codec(
+            frames,
+            fps,
+            codec="libvpx",
+            options={**_VP8, "crf": quantiser, "qmin": quantiser, "qmax": quantiser},
+        )
     return through_codec(frames, fps, options={"crf": str(int(rng.integers(14, 24))), "preset": "veryfast"})
 
 

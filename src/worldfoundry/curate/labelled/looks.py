@@ -19,6 +19,8 @@ from worldfoundry.curate.labelled import looks_fitting_kind as fitting_kind
 from worldfoundry.curate.labelled import looks_invariance as invariance
 from worldfoundry.curate.labelled import looks_judge as judge
 from worldfoundry.curate.labelled import looks_tables as tables
+from worldfoundry.curate.labelled import looks_tables_quality as quality_tables
+from worldfoundry.curate.labelled import overlays_fitting
 
 _SEED = 0
 _SCORE = {"quality": "quality", "overlay-text": "overlay_text", "video-type": "type_natural"}
@@ -26,15 +28,14 @@ DETECTORS = tuple(_SCORE)
 
 
 def train(real: Path, cache: Path, detectors: Sequence[str]) -> None:
-    """Fit on the training sources, calibrate on the validation sources.
-
-    Untouched footage is left out: it alone has the full size and one pass of the codec less, and would be told by that.
-    """
+    """Fit on the training sources, calibrate on the validation sources."""
     if "quality" in detectors:
-        fitting.fit_quality(tables.quality_items(real, cache, "train"), seed=_SEED)
-        fitting.fit_combination(tables.quality_items(real, cache, "val"), seed=_SEED)
+        clean = quality_tables.resized_items(real, cache)
+        fitting.fit_quality([*quality_tables.quality_items(real, cache, "train"), *clean], seed=_SEED)
+        fitting.fit_combination(quality_tables.quality_items(real, cache, "val"), seed=_SEED)
     if "overlay-text" in detectors:
-        fitting.fit_overlay(tables.overlay_items(real, cache, "train"), seed=_SEED)
+        seen = overlays_fitting.fit_drawn(tables.overlay_items(real, cache, "train"), seed=_SEED)
+        fitting.fit_overlay(seen, seed=_SEED)
     if "video-type" in detectors:
         fitting_kind.fit_kind(tables.kind_items(real, cache, "train"), seed=_SEED)
         fitting_kind.sharpen_kind(tables.kind_items(real, cache, "val"))
@@ -43,7 +44,11 @@ def train(real: Path, cache: Path, detectors: Sequence[str]) -> None:
 def evaluate(real: Path, cache: Path, out: Path, detectors: Sequence[str], split: str) -> None:
     """Judge on sources that nothing was fitted or chosen on; ``split`` val is for choosing."""
     work = {
-        "quality": (judge.judge_quality, tables.quality_items, tables.real_quality_items),
+        "quality": (
+            judge.judge_quality,
+            quality_tables.quality_items,
+            quality_tables.real_quality_items,
+        ),
         "overlay-text": (judge.judge_overlay, tables.overlay_items, tables.real_overlay_items),
         "video-type": (judge.judge_kind, tables.kind_items, tables.real_kind_items),
     }

@@ -161,7 +161,7 @@ def decode(
 
 def timeline_of(detector: Detector, views: Iterator[DecodedView]) -> Timeline:
     """What a detector keeps of these views."""
-    meter = detector.begin(SourceInfo(source="", source_id="", width=0, height=0, fps=0, duration_s=0))
+    meter = detector.begin(SourceInfo(source="", source_id="", width=0, height=0, fps=0.0, duration_s=0.0))
     for view in views:
         meter.observe(view)
     return meter.finish()
@@ -170,6 +170,12 @@ def timeline_of(detector: Detector, views: Iterator[DecodedView]) -> Timeline:
 def through_codec(frames: np.ndarray, fps: float, *, codec: str = "libx264", **settings) -> list[DecodedView]:
     """Encode and decode."""
     return list(decode(encode(frames, fps, codec=codec, **settings)))
+
+
+def resized(view: DecodedView, factor: float, how: Interpolation) -> DecodedView:
+    """The same moment in a smaller or larger picture of even sizes."""
+    w, h = (int(n * factor) // 2 * 2 for n in (view.frame.width, view.frame.height))
+    return DecodedView(view.seconds, view.frame.reformat(width=w, height=h, interpolation=how))
 
 
 def windows(

@@ -10,10 +10,15 @@ from torch import nn
 from torch.nn import functional
 
 from worldfoundry.curate.detect import network, overlay, quality
+from worldfoundry.curate.detect.quality_light import NUM_LIGHT
 from worldfoundry.curate.labelled.looks_tables import Item
 
-_MILD = 0.9
+_STILL = 6
 _RANK_MARGIN = 1.0
+_PAIRS = 256
+_HARD_CLEAN = ("night", "fog", "shallow")
+_HARD = 4.0  # times as often as other clips: few, and most like an overlay
+_HARD_GROUPS = ("front/pan", "labels/as-is", "row/as-is")
 
 
 def save_table(name: str, table: dict[str, np.ndarray]) -> None:
@@ -31,12 +36,13 @@ class Mlp(nn.Module):
 
     def __init__(self, x: torch.Tensor, width: int, heads: int):
         super().__init__()
-        self.mean, self.scale = x.mean(0), 1 / (x.std(0) + 1e-2)
+        self.mean = x.nanmean(0)
+        self.scale = 1 / ((x - self.mean).square().nanmean(0).sqrt() + 1e-2)
         self.hidden, self.out = nn.Linear(x.shape[1], width), nn.Linear(width, heads)
 
     def forward(self, x: torch.Tensor, jitter: float = 0.0) -> torch.Tensor:
-        """Logits; ``jitter`` is noise on the standardised features."""
-        z = ((x - self.mean) * self.scale).clamp(-3, 3)
+        """Logits; what is NaN counts as average; ``jitter`` is noise on the standardised features."""
+        z = ((x - self.mean) * self.scale).nan_to_num(0.0).clamp(-3, 3)
         z = z + jitter * torch.randn_like(z)
         return self.out(functional.dropout(torch.tanh(self.hidden(z)), 0.1, self.training))
 
@@ -78,20 +84,21 @@ def _quality_arrays(items: Sequence[Item]) -> tuple[torch.Tensor, torch.Tensor, 
         steps.sort()
         pairs += [(a, b, head) for (la, a), (lb, b) in pairwise(steps) if lb > la]
     x = torch.from_numpy(np.stack(rows))
+    x[::_STILL, quality.CHANGE] = torch.nan  # so that stills are judged too
     return x, torch.tensor(np.array(targets)), torch.tensor(np.array(weights)), torch.tensor(pairs)
 
 
 def _targets(item: Item) -> tuple[np.ndarray, np.ndarray]:
-    """Targets and weights of the heads: below the mild level a defect is neither, look-alikes are no negatives."""
+    """Targets and weights of the heads: look-alikes are no negatives of each other, hard negatives count double."""
     target, weight = np.zeros(6, np.float32), np.ones(6, np.float32)
     if item.label == "clean":
-        return target, np.full(6, 2.0, np.float32)
+        return target, np.full(6, 4.0 if item.group in _HARD_CLEAN else 2.0, np.float32)
     head = quality.DEFECTS.index(item.label)
     weight[:] = 0.3
     if item.label in _SOFT:
         weight[[quality.DEFECTS.index(s) for s in _SOFT]] = 0.05
     target[head] = 1.0
-    weight[head] = 1.0 if item.level >= _MILD else 0.0
+    weight[head] = 1.0
     if "+" in item.group:  # the light was changed too, to make texture independent of it
         weight[_EXPOSURE] = 0.0
     return target, weight
@@ -103,7 +110,7 @@ def fit_quality(
     seed: int,
     steps: int = 1000,
     members: int = 6,
-    width: int = 16,
+    width: int = 32,
     decay: float = 0.1,
 ) -> None:
     """Fit the defect logits; writes ``weights/quality.safetensors``. Each member sees three quarters of the sources."""
@@ -111,7 +118,7 @@ def fit_quality(
     rng = np.random.default_rng(seed)
     sources = sorted({i.source for i in items})
     x = _quality_arrays(items)[0]
-    split = -quality.NUM_EXPOSURE
+    split = -NUM_LIGHT
     parts = (
         ("texture.", _TEXTURE, slice(0, split), width),
         ("exposure.", _EXPOSURE, slice(split, None), width // 2),
@@ -132,10 +139,12 @@ def fit_quality(
 def _fit_member(
     net: Mlp, arrays: tuple[torch.Tensor, ...], heads: slice, features: slice, steps: int, decay: float
 ) -> None:
-    """Cross-entropy of the heads, of "none of them", and a hinge that keeps the order along each ladder."""
+    """Cross-entropy of the heads and of "none of them"; the order along each ladder, and of clean before spoilt."""
     x, targets, weights, pairs = arrays
+    clean = torch.nonzero(targets.amax(1) == 0)[:, 0]
     x, targets, weights = x[:, features], targets[:, heads], weights[:, heads]
     pairs = pairs[(pairs[:, 2] >= heads.start) & (pairs[:, 2] < heads.stop)]
+    bad = torch.nonzero(targets.amax(1) > 0)[:, 0]
     optimiser = torch.optim.AdamW(net.parameters(), lr=5e-3, weight_decay=decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-2, steps)
     for _ in range(steps):
@@ -153,10 +162,22 @@ def _fit_member(
         loss = loss + 0.15 * (
             functional.relu(_RANK_MARGIN - rise).mean() + functional.relu(0.7 - worse).mean()
         )
+        if heads == _TEXTURE:  # light that is far from usual needs no such help, and usual light would suffer
+            loss = loss + 0.5 * _misorder(net, _some(x, clean), _some(x, bad))
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         schedule.step()
+
+
+def _some(x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    return x[rows[torch.randint(len(rows), (_PAIRS,))]]
+
+
+def _misorder(net: Mlp, clean: torch.Tensor, bad: torch.Tensor) -> torch.Tensor:
+    """A smooth bound on how often a clean clip of one source looks worse than a spoilt one of another."""
+    burden = torch.log(functional.softplus(net(torch.cat([clean, bad]), 0.2)).sum(1) + 1e-6)
+    return functional.softplus(2 * (burden[: len(clean)] - burden[len(clean) :])).mean()
 
 
 def fit_combination(items: Sequence[Item], *, seed: int, steps: int = 400) -> None:
@@ -235,10 +256,11 @@ def _recontrast(cells: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """As if the picture had more or less contrast; the change between samples varies apart from it."""
     gain = np.full((cells.shape[1], 1, 1), rng.uniform(0.6, 1.4), np.float32)
     gain[overlay.CHANNELS.index("change")] *= rng.uniform(0.7, 1.3)
+    gain[overlay.CHANNELS.index("drawn")] = 1.0
     return np.clip(cells * gain, 0, 255)
 
 
-def fit_overlay(items: Sequence[Item], *, seed: int, steps: int = 1000, width: int = 16) -> None:
+def fit_overlay(items: Sequence[Item], *, seed: int, steps: int = 2000, width: int = 16) -> None:
     """Cells against their masks and clips against their labels; writes ``weights/overlay-text.safetensors``."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -248,12 +270,14 @@ def fit_overlay(items: Sequence[Item], *, seed: int, steps: int = 1000, width: i
     on = inside.bool()
     mean = torch.stack([x[:, c][on].mean() for c in range(x.shape[1])])
     scale = 1 / (torch.stack([x[:, c][on].std() for c in range(x.shape[1])]) + 0.05)
+    share = np.array([_HARD if i.group in _HARD_GROUPS else 1.0 for i in items])
+    share /= share.sum()
     net = _CellNet(mean, scale, width)
     optimiser = torch.optim.AdamW(net.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 4e-3, steps)
     for _ in range(steps):
         x, mask, inside, label = held[int(rng.integers(len(held)))]
-        chosen = torch.from_numpy(rng.integers(0, len(x), 32))
+        chosen = torch.from_numpy(rng.choice(len(x), 32, p=share))
         x, mask, inside, label = x[chosen], mask[chosen], inside[chosen], label[chosen]
         if rng.random() < 0.5:
             x, mask, inside = x.flip(3), mask.flip(2), inside.flip(2)

@@ -8,7 +8,13 @@ import numpy as np
 from av.video.reformatter import Interpolation
 
 from worldfoundry.curate.detect import kind, overlay, quality
-from worldfoundry.curate.labelled.looks_clips import DecodedView, decode, list_footage, timeline_of
+from worldfoundry.curate.labelled.looks_clips import (
+    DecodedView,
+    decode,
+    list_footage,
+    resized,
+    timeline_of,
+)
 
 _SECONDS, _MOST_FRAMES = 5.0, 200
 _LEAST_FPS, _LEAST_SIDE = 15, 360
@@ -37,12 +43,7 @@ def _changes(views: list[DecodedView]) -> Iterator[tuple[str, list[DecodedView]]
     frame = views[0].frame
     if min(frame.width, frame.height) >= _LEAST_SIDE:
         for name, factor in (("three quarters of the size", 0.75), ("half the size", 0.5)):
-            yield name, [_resized(v, factor) for v in views]
-
-
-def _resized(view: DecodedView, factor: float) -> DecodedView:
-    w, h = (int(n * factor) // 2 * 2 for n in (view.frame.width, view.frame.height))
-    return DecodedView(view.seconds, view.frame.reformat(width=w, height=h, interpolation=Interpolation.AREA))
+            yield name, [resized(v, factor, Interpolation.AREA) for v in views]
 
 
 def _scores(views: list[DecodedView]) -> tuple[float, ...]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from worldfoundry.curate.labelled.looks_clips import Labelled, even, through_codec
 from worldfoundry.curate.labelled.looks_fonts import draw_line, words
+from worldfoundry.curate.labelled.overlays_train_world import WORLDS, signs, stripes
 
 _COLOURS = (
     (255, 255, 255),
@@ -21,21 +22,23 @@ _COLOURS = (
 
 def clips(frames: np.ndarray, fps: float, rng: np.random.Generator) -> Iterator[Labelled]:
     """Positives and negatives over one window of footage [t, h, w, 3]."""
-    negatives = [("sign", _signs)] * 2
-    negatives += [("front", _fronts), ("stripes", _stripes), ("none", lambda f, _: f)]
+    negatives = [("sign", signs)] * 2
+    negatives += [("front", _fronts), ("stripes", stripes), ("none", lambda f, _: f)]
     for moving in (True, False):
         name = "pan" if moving else "as-is"
-        for _ in range(5):
+        for _ in range(6 if moving else 8):
             base = _pan(_sized(frames, rng), rng) if moving else _sized(frames, rng)
             if rng.random() < 0.25:
                 base = _rig(base, rng)
             pictures, mask, style = _overlay(base, rng)
+            if rng.random() < 0.2:
+                pictures = _softened(pictures, rng)
             yield _encoded(pictures, fps, rng, f"{style}/{name}", mask)
-        for group, make in negatives:
+        worlds = list(WORLDS.items())
+        some = rng.choice(len(worlds), 1 if moving else 4, replace=False)
+        for group, make in [*negatives, *(worlds[int(i)] for i in some)]:
             if group == "front" and not moving:
-                make = (
-                    _signs  # what stands square to a camera that stands too is no different from an overlay
-                )
+                make = signs  # what stands square to a camera that stands too is no different from an overlay
             world = make(_sized(frames, rng), rng)
             base = _pan(world, rng) if moving else world
             if rng.random() < 0.4:
@@ -50,7 +53,18 @@ def _sized(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     factor = rng.uniform(0.6, 1.0) if min(frames.shape[1:3]) >= 240 else 1.0
     size = (int(frames.shape[2] * factor) // 2 * 2, int(frames.shape[1] * factor) // 2 * 2)
     out = np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames])
+    if rng.random() < 0.3:  # a sensor's noise, which nothing drawn later has
+        grain = rng.normal(0, rng.uniform(1, 6), out.shape[:3])[..., None]
+        out = np.clip(out + grain, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(out[:, :, ::-1] if rng.random() < 0.5 else out)
+
+
+def _softened(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Picture and text as after a smaller copy."""
+    h, w = frames.shape[1:3]
+    size = tuple(int(n * rng.uniform(0.6, 0.9)) for n in (w, h))
+    small = (cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in frames)
+    return np.stack([cv2.resize(f, (w, h), interpolation=cv2.INTER_LINEAR) for f in small])
 
 
 def _rig(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -152,8 +166,8 @@ def _overlay(frames: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
     h, w = frames.shape[1:3]
     style = str(
         rng.choice(
-            ["subtitle", "logo", "title", "caption-box", "clock", "column"],
-            p=[0.3, 0.2, 0.15, 0.15, 0.1, 0.1],
+            ["subtitle", "logo", "title", "caption-box", "clock", "column", "roll", "faint"],
+            p=[0.22, 0.12, 0.12, 0.12, 0.08, 0.08, 0.13, 0.13],
         )
     )
     size = {
@@ -163,9 +177,12 @@ def _overlay(frames: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
         "caption-box": 0.055,
         "clock": 0.05,
         "column": 0.05,
+        "roll": 0.055,
+        "faint": 0.07,
     }[style]
     size_px = max(10, int(h * size * rng.uniform(0.65, 1.5)))
-    num_lines = {"subtitle": int(rng.integers(1, 3)), "column": int(rng.integers(3, 8))}.get(style, 1)
+    several = int(rng.integers(3, 8))
+    num_lines = {"subtitle": int(rng.integers(1, 3)), "column": several, "roll": several}.get(style, 1)
     num_words = {
         "subtitle": 5,
         "logo": int(rng.integers(1, 3)),
@@ -173,6 +190,8 @@ def _overlay(frames: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
         "caption-box": 4,
         "clock": 0,
         "column": 4,
+        "roll": int(rng.integers(1, 4)),
+        "faint": int(rng.integers(1, 3)),
     }[style]
     colour = _COLOURS[int(rng.integers(len(_COLOURS)))]
     outline = int(rng.integers(0, 3)) if style != "logo" else int(rng.integers(0, 2))
@@ -204,6 +223,8 @@ def _overlay(frames: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
         mask[top : top + line.shape[0], x : x + line.shape[1]] = 1
         top += line.shape[0] + 4
     strength = np.full(len(frames), rng.uniform(0.35, 1.0) if rng.random() < 0.4 else 1.0)
+    if style == "faint":
+        strength[:] = rng.uniform(0.25, 0.6)
     if rng.random() < 0.2:
         strength *= np.clip((np.arange(len(frames)) / len(frames) - 0.15) * 6, 0, 1)
     alpha = layer[None, ..., 3:] * strength[:, None, None, None]
@@ -218,11 +239,6 @@ def _clock(rng: np.random.Generator) -> str:
     return f"{rng.integers(24):02d}:{rng.integers(60):02d}:{rng.integers(60):02d}"
 
 
-def _plate(rng: np.random.Generator) -> str:
-    """Letters and digits in no order, as on vehicles, doors and crates."""
-    return "".join(rng.choice(list("ABCDEFGHJKLMNPRSTUVWXYZ 0123456789"), int(rng.integers(3, 9))))
-
-
 def _place(style: str, h: int, w: int, th: int, tw: int, rng: np.random.Generator) -> tuple[int, int]:
     margin = int(h * rng.uniform(0.02, 0.08)) + 3
     middle, right, bottom = max(0, (w - tw) // 2), max(0, w - tw - margin), max(0, h - th - margin)
@@ -231,6 +247,7 @@ def _place(style: str, h: int, w: int, th: int, tw: int, rng: np.random.Generato
         "caption-box": [(bottom, margin), (bottom, middle)],
         "title": [(max(0, (h - th) // 2), middle), (margin, middle)],
         "column": [(margin, margin), (margin, right)],
+        "roll": [(max(0, (h - th) // 2), middle)],
     }.get(style, [(margin, margin), (margin, right), (bottom, margin), (bottom, right)])
     return spots[int(rng.integers(len(spots)))]
 
@@ -246,51 +263,3 @@ def _overlay_like(frames: np.ndarray, bare: np.ndarray, written: np.ndarray) -> 
     change = np.abs(written.astype(np.int16) - bare).max(axis=-1, keepdims=True)
     cover = np.clip(change / 40, 0, 1)
     return (frames * (1 - cover) + written * cover).astype(np.uint8)
-
-
-def _signs(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Boards with writing, seen at an angle, painted on the world: the same in every frame."""
-    out = frames.copy()
-    t, h, w = frames.shape[:3]
-    for _ in range(int(rng.integers(1, 5))):
-        text = words(rng, int(rng.integers(1, 4))) if rng.random() < 0.7 else _plate(rng)
-        ink = tuple(rng.integers(0, 256, 3)) if rng.random() < 0.6 else (int(rng.choice([20, 240])),) * 3
-        line = draw_line(text, "train", int(rng.integers(1 << 30)), 40, ink, 0)
-        board = np.full((line.shape[0] + 16, line.shape[1] + 20, 3), rng.integers(0, 256, 3), np.float32)
-        inside = board[8 : 8 + line.shape[0], 10 : 10 + line.shape[1]]
-        inside[...] = inside * (1 - line[..., 3:]) + line[..., :3] * line[..., 3:]
-        bh, bw = board.shape[:2]
-        wide = rng.uniform(0.1, 0.4) * w
-        high = wide * bh / bw * rng.uniform(0.8, 1.4)
-        cx, cy, tilt = (
-            rng.uniform(0.2, 0.8) * w,
-            rng.uniform(0.15, 0.8) * h,
-            rng.uniform(0.06, 0.5) * rng.choice([-1, 1]),
-        )
-        shape = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]) * (wide, high)
-        turn = np.array([[np.cos(tilt), np.sin(tilt)], [-np.sin(tilt), np.cos(tilt)]])
-        corners = (shape * (1, 1)) @ turn + (cx, cy) + rng.uniform(-0.15, 0.15, (4, 2)) * high
-        matrix = cv2.getPerspectiveTransform(
-            np.array([[0, 0], [bw, 0], [bw, bh], [0, bh]], np.float32), corners.astype(np.float32)
-        )
-        picture = cv2.warpPerspective(board, matrix, (w, h), flags=cv2.INTER_AREA)
-        cover = cv2.warpPerspective(np.ones((bh, bw), np.float32), matrix, (w, h))[..., None]
-        light = rng.uniform(0.55, 1.0)
-        picture, soft = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.2)), cover
-        for i in range(t):
-            out[i] = np.clip(out[i] * (1 - soft) + picture * light * soft, 0, 255)
-    return out
-
-
-def _stripes(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A fence, blinds or a plaid over a part of the world."""
-    t, h, w = frames.shape[:3]
-    y, x = np.mgrid[:h, :w]
-    period, angle = rng.uniform(5, 22), rng.choice([0, np.pi / 2, rng.uniform(0, np.pi)])
-    wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * 2 * np.pi / period) > rng.uniform(-0.3, 0.6)
-    if rng.random() < 0.3:
-        wave &= np.sin((y * np.cos(angle) - x * np.sin(angle)) * 2 * np.pi / period) > 0
-    y0, x0 = rng.uniform(0, 0.6, 2) * (h, w)
-    area = ((y > y0) & (y < y0 + 0.4 * h) & (x > x0) & (x < x0 + 0.5 * w) & wave)[..., None]
-    colour = rng.integers(0, 256, 3)
-    return (frames * (1 - 0.8 * area) + colour * 0.8 * area).astype(np.uint8) if t else frames

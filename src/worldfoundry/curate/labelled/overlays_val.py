@@ -32,6 +32,9 @@ def clips(frames: np.ndarray, fps: float, rng: np.random.Generator) -> Iterator[
     for name, base in (("zoom", _zoom(plates, rng)), ("as-is", plates)):
         views = through_codec(even(base), fps, options=options)
         yield Labelled(label="clean", level=0, views=views, group=f"plate/{name}")
+    for group, make in (("jar", _jars), ("grille", _grille)):
+        views = through_codec(even(make(frames, rng)), fps, options=options)
+        yield Labelled(label="clean", level=0, views=views, group=f"{group}/as-is")
 
 
 def _zoom(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -83,3 +86,52 @@ def _plates(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         )
         out = (out * (1 - cover[..., None]) + 0.8 * warped * cover[..., None]).astype(np.uint8)
     return out
+
+
+def _jars(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Upright jars with printed words before a fixed camera, a little out of focus, with its noise."""
+    h, w = frames.shape[1:3]
+    picture, cover = frames[0].copy(), np.zeros((h, w), np.float32)
+    for _ in range(int(rng.integers(2, 6))):
+        wide, tall = int(w * rng.uniform(0.08, 0.18)), int(h * rng.uniform(0.2, 0.5))
+        x, y = int(rng.uniform(0, w - wide)), int(rng.uniform(0, h - tall))
+        colour = rng.integers(40, 256, 3)
+        shade = 0.5 + 0.5 * np.cos(np.linspace(-1.3, 1.3, wide))[None, :, None]
+        picture[y : y + tall, x : x + wide] = colour * shade
+        cover[y : y + tall, x : x + wide] = 1
+        ink = (20, 20, 60) if colour.mean() > 128 else (235, 235, 220)
+        for k in range(int(rng.integers(1, 4))):
+            at = (x + wide // 8, y + int(tall * (0.4 + 0.2 * k)))
+            scale = wide / 90 * (1.0 if k == 0 else 0.6)
+            text = words(rng, 1)[:6].upper()
+            cv2.putText(
+                picture, text, at, cv2.FONT_HERSHEY_DUPLEX, scale, ink, max(1, round(2 * scale)), cv2.LINE_AA
+            )
+    return _grainy(frames, picture, cover, rng)
+
+
+def _grille(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rods, level or upright, over a part of a fixed camera's picture."""
+    h, w = frames.shape[1:3]
+    picture, cover = frames[0].copy(), np.zeros((h, w), np.float32)
+    upright, gap, colour = rng.random() < 0.6, int(rng.integers(8, 24)), rng.integers(0, 256, 3).tolist()
+    lines = np.zeros((h, w), np.uint8)
+    for k in range(4, w if upright else h, gap):
+        ends = ((k, 0), (k, h)) if upright else ((0, k), (w, k))
+        cv2.line(lines, *ends, 255, int(rng.integers(2, 6)))
+    y, x = int(rng.uniform(0, 0.5) * h), int(rng.uniform(0, 0.4) * w)
+    area = (slice(y, y + h // 2), slice(x, x + int(0.6 * w)))
+    picture[area][lines[area] > 0] = colour
+    cover[area][lines[area] > 0] = 1
+    return _grainy(frames, picture, cover, rng)
+
+
+def _grainy(
+    frames: np.ndarray, picture: np.ndarray, cover: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """What ``cover`` marks, filmed: a lens' blur and a sensor's noise."""
+    soft = rng.uniform(0.7, 1.3)
+    picture, cover = (cv2.GaussianBlur(p.astype(np.float32), (0, 0), soft) for p in (picture, cover))
+    noise = rng.normal(0, rng.uniform(1, 4), (*frames.shape[:3], 1))
+    share = cover[..., None]
+    return np.clip(frames * (1 - share) + (picture + noise) * share, 0, 255).astype(np.uint8)
