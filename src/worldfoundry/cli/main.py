@@ -79,7 +79,7 @@ GROUPS: dict[str, dict[str, Command]] = {
         ),
         "models": Command(
             "worldfoundry.cli.models",
-            "list and show the models at hand",
+            "list, show and convert models",
             "worldfoundry models list",
         ),
         "parity": Command(
