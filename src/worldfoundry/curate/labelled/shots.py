@@ -28,7 +28,7 @@ from worldfoundry.curate.labelled.recording import Recording, Truth
 from worldfoundry.curate.labelled.transitions_views import views
 from worldfoundry.data.video_io import iter_frames, probe
 
-CODED, PER_CODED, VIEWS = 3, 50, 3
+CODED, PER_CODED, VIEWS = 2, 50, 3
 """Files of videos that pass a codec, videos in each, and further views of each video."""
 SMALL, PER_SMALL = 6, 250
 """Files of videos that are composed as thumbnails, and videos in each."""
