@@ -2,7 +2,7 @@
 
 Frames are compared at a *canonical* rate of at most about 40 a second: of faster footage every second or third frame is
 looked at in full, so that the network meets one range of rates; a cheap difference of every native frame later puts a
-cut on the right one. Lags are both in frames (1, 2) and in seconds (0.125 to 1), because what a cut, a flash and a
+cut on the right one. Lags are both in frames (1, 2) and in seconds (0.125 to 2), because what a cut, a flash and a
 dissolve look like depends on both.
 
 Everything is measured on a 64x36 RGB thumbnail, in blocks of 16 thumbnails to keep NumPy's overhead small. Axes: t frames,
@@ -23,11 +23,14 @@ THUMB = (64, 36)
 """Columns and rows of the thumbnail that is measured."""
 MIN_STEP_S = 0.024
 """Frames nearer than this to the last one looked at are not looked at."""
-LAGS_S = (0.125, 0.25, 0.5, 1.0)
+LAGS_S = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Lags in seconds."""
 NEAR = 7
 """Frame lags of the band of differences, which tells a flash or an occluder from a cut."""
-_HISTORY = 48  # over one second at MIN_STEP_S
+CELLS = (4, 3)
+"""Columns and rows of the cells in which the picture before is looked for: where a change is, and whether it only moved."""
+_SHIFTS = (2, 1)  # columns and rows, of 32x18, that a cell may have moved to either side
+_HISTORY = 90  # over two seconds at MIN_STEP_S
 _BLOCK = 16
 _CHANGED = 0.06
 
@@ -35,10 +38,14 @@ _CHANGED = 0.06
 def _names() -> list[str]:
     still = ["step", "mean", "sigma", "dark", "bright", "flat", "colour", "edges"]
     lag = [f"{what}{lag}" for lag in ("1", "2", *LAGS_S) for what in ("mad", "ncc", "hist", "luma", "area")]
-    line = [f"{what}{lag}" for lag in LAGS_S[1:] for what in ("line", "either")]
+    line = [f"{what}{lag}" for lag in LAGS_S[1:] for what in ("line", "either", "share", "fit", "fit_light")]
     moved = ["match", "least", "most", "edge_in", "edge_out", "column", "row", "centre_x", "centre_y"]
     near = [f"{what}{k}" for what in ("near_mad", "near_ncc") for k in range(1, NEAR + 1)]
-    return still + lag + line + moved + near
+    cells = [f"cell{lag}_{k}" for lag in _CELL_LAGS for k in range(CELLS[0] * CELLS[1])]
+    return still + lag + line + moved + near + cells
+
+
+_CELL_LAGS = ("1", "2", "0.25", "1.0")
 
 
 NAMES = tuple(_names())
@@ -47,7 +54,7 @@ NAMES = tuple(_names())
 
 @dataclass
 class FrameFeatures:
-    """Turns thumbnails into rows of features, a block at a time, with a second of memory."""
+    """Turns thumbnails into rows of features, a block at a time, with two seconds of memory."""
 
     _pending: list[np.ndarray] = field(default_factory=list)
     _times: list[float] = field(default_factory=list)
@@ -164,6 +171,7 @@ def _compare(d: _Described, fresh: int) -> np.ndarray:
     near = [np.maximum(now - k, 0) for k in range(1, NEAR + 1)]
     columns.append(np.stack([np.abs(d.blocks[now] - d.blocks[then]).mean(1) for then in near], 1))
     columns.append(np.stack([1 - (d.shape[now] * d.shape[then]).sum(1) for then in near], 1))
+    columns += [_cells(d.grey[now], d.grey[lags[k]]) for k in (0, 1, 3, 5)]
     return np.concatenate(columns, 1).astype(np.float32)
 
 
@@ -189,12 +197,44 @@ def _lag(d: _Described, now: np.ndarray, then: np.ndarray, delta: np.ndarray) ->
 
 
 def _line(d: _Described, now: np.ndarray, middle: np.ndarray, then: np.ndarray) -> np.ndarray:
-    """How far the middle frame is from the mean of both ends (a dissolve: 0), and from the nearer end (a wipe: 0)."""
+    """How a frame stands to the ones before and after it, which a dissolve mixes and a wipe puts together.
+
+    Its distance from the mean of both (a dissolve: 0) and from the nearer one, pixel by pixel (a wipe: 0), the share of
+    the later one that explains it best, and what that leaves, also of squared values, which are near linear light.
+    """
     a, m, b = d.blocks[then], d.blocks[middle], d.blocks[now]
     span = np.abs(b - a).mean(1) + 0.01
     line = np.abs(m - (a + b) / 2).mean(1) / span
     either = np.minimum(np.abs(m - a), np.abs(m - b)).mean(1) / span
-    return np.stack([np.minimum(line, 2), np.minimum(either, 2)], 1)
+    share, fit = _explained(a, m, b)
+    _, light = _explained(a * a, m * m, b * b)
+    return np.stack([np.minimum(line, 2), np.minimum(either, 2), share, fit, light], 1)
+
+
+def _explained(a: np.ndarray, m: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Share of ``b`` in ``m`` by least squares, and the mean that is left over as a multiple of that between a and b."""
+    way = b - a
+    share = np.clip((way * (m - a)).sum(1) / ((way * way).sum(1) + 0.05), 0, 1)
+    left = np.abs(m - a - share[:, None] * way).mean(1) / (np.abs(way).mean(1) + 0.01)
+    return share, np.minimum(left, 2)
+
+
+def _cells(now: np.ndarray, then: np.ndarray) -> np.ndarray:
+    """What is left in each cell when it may come from a little beside: 0 to 1, [t, cells], row by row."""
+    x, y = _SHIFTS
+    t, h, w = now.shape
+    padded = np.pad(then, ((0, 0), (y, y), (x, x)), mode="edge")
+    moved = np.lib.stride_tricks.sliding_window_view(padded, (h, w), (1, 2)).reshape(t, -1, h, w)
+    apart = np.maximum(moved, now[:, None]) - np.minimum(moved, now[:, None])
+    banded = apart.reshape(-1, h // CELLS[1], w)
+    rows = banded[:, 0].astype(np.uint16)
+    for k in range(1, h // CELLS[1]):
+        rows += banded[:, k]
+    found = (rows.astype(np.float32) @ _COLUMNS).reshape(t, moved.shape[1], -1).min(1)
+    return found * (CELLS[0] * CELLS[1] / (h * w * 255))
+
+
+_COLUMNS = np.repeat(np.eye(CELLS[0], dtype=np.float32), 32 // CELLS[0], 0)
 
 
 def _moved(d: _Described, now: np.ndarray, then: np.ndarray) -> np.ndarray:

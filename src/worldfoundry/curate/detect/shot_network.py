@@ -2,9 +2,11 @@
 
 Six residual blocks of dilated convolutions see 63 frames to either side. A stream runs it window by window, each with
 all the context that its frames can see, so that memory does not grow and the result does not depend on the windows.
+Several networks that were trained apart may stand side by side; the mean of their logits counts.
 
 Source: Bai, Kolter and Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence
-Modeling" (arXiv 1803.01271); departs from it in seeing the future as well as the past. Axes: t frames, c channels.
+Modeling" (arXiv 1803.01271); departs from it in seeing the future as well as the past. Axes: n networks, t
+frames, c channels.
 """
 
 from collections.abc import Mapping
@@ -24,14 +26,16 @@ _REACH = 4
 _AROUND = 8
 _GAPS = [(measure, reach) for measure in ("near_mad", "near_ncc") for reach in (2, _REACH)]
 _MAD = [k for k, name in enumerate(NAMES) if name.startswith("mad")]
-NUM_INPUTS = len(NAMES) + 2 * len(_GAPS) + len(_MAD)
+_CELL = [[k for k, name in enumerate(NAMES) if name.startswith(f"cell{lag}_")] for lag in ("1", "2")]
+_RANKS = (0, 3, 6, 9, 11)
+NUM_INPUTS = len(NAMES) + 2 * len(_GAPS) + len(_MAD) + 2 * len(_RANKS)
 """Features of a frame and those that ``across`` adds."""
 _CONTEXT = sum(DILATIONS) + _AROUND
 _WINDOW = 512
 
 
 def across(rows: np.ndarray) -> np.ndarray:
-    """What the network sees: the rows, what lies across the gap before each frame, and differences in units of contrast.
+    """What the network sees: the rows, what lies across the gap before each frame, and what stands in units of contrast.
 
     Across a gap: the least difference between any of the frames on its two sides, two or four on each, itself and as a
     multiple of the usual difference of neighbours thereabouts. After a flash, an occluder or a repeated frame, something
@@ -44,7 +48,8 @@ def across(rows: np.ndarray) -> np.ndarray:
         least = _least(rows[:, first : first + NEAR], reach)
         added += [least, np.minimum(least / (_usual(rows[:, first]) + 0.004), 30)]
     contrast = rows[:, NAMES.index("sigma"), None] + 0.02
-    seen = np.concatenate([rows, np.stack(added, 1), rows[:, _MAD] / contrast], 1)
+    ranked = np.concatenate([np.sort(rows[:, cells], 1)[:, _RANKS] for cells in _CELL], 1)
+    seen = np.concatenate([rows, np.stack(added, 1), rows[:, _MAD] / contrast, ranked / contrast], 1)
     return np.copysign(np.sqrt(np.abs(seen)), seen).astype(np.float32)
 
 
@@ -72,21 +77,22 @@ class TemporalNetwork:
     """The network's weights."""
 
     weights: Mapping[str, np.ndarray]
-    """``mean`` and ``deviation`` of the inputs; ``enter``, ``wide<k>``, ``mix<k>`` and ``leave``, each with a ``.bias``."""
+    """``mean`` and ``deviation`` [c] of the inputs; ``enter``, ``wide<k>``, ``mix<k>`` and ``leave`` [n, in, out], each with a
+    ``.bias`` [n, 1, out]."""
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Probabilities [t, 4] of whole features [t, c]."""
         w = self.weights
         x = np.clip((across(rows) - w["mean"]) / w["deviation"], -6, 6)
         x = np.maximum(x @ w["enter"] + w["enter.bias"], 0)
-        t, width = x.shape
+        n, t, width = x.shape
         for k, dilation in enumerate(DILATIONS):
-            padded = np.zeros((t + 2 * dilation, width), np.float32)
-            padded[dilation : dilation + t] = x
-            taps = np.concatenate([padded[i * dilation : i * dilation + t] for i in range(3)], 1)
+            padded = np.zeros((n, t + 2 * dilation, width), np.float32)
+            padded[:, dilation : dilation + t] = x
+            taps = np.concatenate([padded[:, i * dilation : i * dilation + t] for i in range(3)], 2)
             hidden = np.maximum(taps @ w[f"wide{k}"] + w[f"wide{k}.bias"], 0)
             x = x + hidden @ w[f"mix{k}"] + w[f"mix{k}.bias"]
-        logits = np.maximum(x, 0) @ w["leave"] + w["leave.bias"]
+        logits = (np.maximum(x, 0) @ w["leave"] + w["leave.bias"]).mean(0)
         return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
 
 

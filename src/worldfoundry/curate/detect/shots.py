@@ -27,10 +27,13 @@ THRESHOLD = 0.5
 """Probability from which on a transition counts; the weights are calibrated on validation footage to make it this."""
 BLANK_SIGMA = 4 / 255
 """Contrast below which a picture is empty: black, white or of one colour."""
+DOUBT = 0.1
+"""Share of the threshold from which on a transition ends a span, though it is not counted as one."""
+_RAMP_S, _RAMPED = 3.0, 0.9
 _SUSTAIN = 0.4  # of the threshold: how low a gradual transition may sink and still be the same one
 _EVIDENCE = 2.0  # sum of probabilities, in frames: less is a flicker
 _SURE = 0.9
-_GAP_S = 0.2
+_GAP_S = 0.1
 _BLANK_HOLD_S = 2.5
 _BLANK_RUN_S = 0.2
 _STILL = 0.004
@@ -71,7 +74,7 @@ class ShotDetector:
 
     name: str = "shots"
     """Key of its timeline."""
-    version: int = 1
+    version: int = 2
     """Raised whenever the numbers change."""
 
     def begin(self, source: SourceInfo) -> "ShotMeter":
@@ -158,26 +161,48 @@ def transitions(timeline: Timeline, threshold: float = THRESHOLD) -> list[Transi
     """The transitions in order; they do not overlap.
 
     A gradual one begins and ends where its probability sinks below two fifths of the threshold; pieces with a short gap are one,
-    a cut beside or inside one is part of it, and whatever leads into and out of a blank picture is one fade.
+    a cut in one or at its end is part of it, and whatever leads into and out of a blank picture is one fade.
     """
     return [t for _, _, t in _find(timeline, threshold)]
 
 
 def spans(timeline: Timeline, end_s: float, threshold: float = THRESHOLD) -> list[Span]:
-    """What is left between transitions and blank pictures; ``end_s`` is the end of the last frame."""
+    """What is left between transitions and blank pictures; ``end_s`` is the end of the last frame.
+
+    In doubt a span ends: a transition inside a clip does more harm than a lost second. So less probable transitions, from
+    ``DOUBT`` of the threshold on, count here too, and so do the fades that open and close a film.
+    """
     seconds = timeline["seconds"]
-    closed = [(t.start_s, t.end_s) for t in transitions(timeline, threshold)]
     edges = np.append(seconds, end_s)
+    levels = (threshold, threshold * DOUBT)
+    closed = [(first, stop) for level in levels for first, stop, _ in _find(timeline, level)]
     for first, last in _runs(_blank(timeline)):
         if edges[last + 1] - seconds[first] >= _BLANK_RUN_S:
-            closed.append((float(seconds[first]), float(edges[last + 1])))
-    found, start = [], float(seconds[0]) if len(seconds) else end_s
-    for begin, stop in sorted(closed):
-        if begin > start:
-            found.append(Span(start_s=start, end_s=begin))
-        start = max(start, min(stop, end_s))
-    if end_s > start:
-        found.append(Span(start_s=start, end_s=end_s))
+            closed.append((first, last + 1))
+    closed += _ramps(timeline)
+    found, start = [], 0
+    for first, stop in sorted([*closed, (len(seconds), len(seconds))]):
+        if first > start:
+            found.append(Span(start_s=float(edges[start]), end_s=float(edges[first])))
+        start = max(start, stop)
+    return found
+
+
+def _ramps(timeline: Timeline) -> list[tuple[int, int]]:
+    """Frames of the fades that open and close the footage: from a blank end to where contrast stops growing."""
+    sigma, seconds = timeline["luma_sigma"].astype(np.float32), timeline["seconds"]
+    count = len(sigma)
+    if count < 2:
+        return []
+    found = []
+    for values, clock in ((sigma, seconds - seconds[0]), (sigma[::-1], seconds[-1] - seconds[::-1])):
+        if values[0] >= BLANK_SIGMA:
+            continue
+        bright = np.flatnonzero(values >= BLANK_SIGMA)
+        begin = int(bright[0]) if len(bright) else count
+        near = values[begin:][clock[begin:] <= clock[min(begin, count - 1)] + _RAMP_S]
+        full = begin + int(np.argmax(near >= _RAMPED * near.max())) if len(near) else count
+        found.append((0, full) if values is sigma else (count - full, count))
     return found
 
 
@@ -243,9 +268,9 @@ def _joined(timeline: Timeline, pieces: list[tuple[int, int]]) -> list[tuple[int
         if found:
             a, b = found[-1]
             gap = float(seconds[first] - seconds[min(b, len(seconds) - 1)])
-            both, either = b > a and stop > first, b > a or stop > first
+            both, is_inside = b > a and stop > first, first <= b and (b > a or stop > first)
             through_blank = first > b and bool(blank[b:first].all()) and gap < _BLANK_HOLD_S
-            if through_blank or (either and gap <= _GAP_S / 2) or (both and gap <= _GAP_S):
+            if through_blank or is_inside or (both and gap <= _GAP_S):
                 found[-1] = (a, max(b, stop))
                 continue
         found.append((first, stop))

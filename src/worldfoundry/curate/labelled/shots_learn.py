@@ -25,7 +25,7 @@ from worldfoundry.curate.detect.shots import ShotMeter
 from worldfoundry.curate.labelled.recording import Recording
 from worldfoundry.protocols.curation import Timeline
 
-WIDTH = 40
+WIDTH = 48
 """Channels of the network."""
 _CROP = 224
 _DROP, _NOISE, _HIDDEN = 0.15, 0.1, 0.05
@@ -67,7 +67,7 @@ class Example:
     """A recording as the network meets it."""
 
     rows: np.ndarray
-    """float32 [t, features] of the frames that are looked at."""
+    """float16 [t, features] of the frames that are looked at."""
     labels: np.ndarray
     """uint8 [t, 4], as ``OUTPUTS``."""
 
@@ -97,7 +97,7 @@ def example(recording: Recording) -> Example:
     # A cut on a frame that is not looked at shows in the next one that is.
     starts = np.append(0, looked[:-1] + 1)
     labels[:, 0] = [marks[a : b + 1, 0].any() for a, b in zip(starts, looked, strict=True)]
-    return Example(np.concatenate(collector.seen), labels)
+    return Example(np.concatenate(collector.seen).astype(np.float16), labels)
 
 
 def load_or_make(path: Path, recordings: Iterable[Recording]) -> list[Example]:
@@ -151,16 +151,26 @@ class Trainee(nn.Module):
         return x @ self.matrices[name] + self.matrices[name + "_bias"]
 
     def weights(self) -> dict[str, np.ndarray]:
-        """Arrays for ``TemporalNetwork``."""
-        found = {k.replace("_bias", ".bias"): v.detach().numpy().copy() for k, v in self.matrices.items()}
+        """Arrays for ``TemporalNetwork``, of one network."""
+        found = {}
+        for name, value in self.matrices.items():
+            array = value.detach().numpy().copy()
+            found[name.replace("_bias", ".bias")] = np.atleast_2d(array)[None]
         return found | {"mean": self.mean.numpy(), "deviation": self.deviation.numpy()}
+
+
+def side_by_side(members: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Weights of several networks as one; they were trained on the same examples, so their inputs are scaled alike."""
+    shared = ("mean", "deviation")
+    joined = {k: np.concatenate([m[k] for m in members]) for k in members[0] if k not in shared}
+    return joined | {k: members[0][k] for k in shared}
 
 
 def fit(
     examples: list[Example], *, steps: int, batch: int = 16, seed: int = 0
 ) -> Iterator[tuple[int, float, Trainee]]:
     """Train; yields step, loss and the averaged network now and then."""
-    inputs = [across(e.rows) for e in examples]
+    inputs = [across(e.rows.astype(np.float32)) for e in examples]
     every = np.concatenate(inputs)
     mean = every.mean(0).astype(np.float32)
     deviation = np.maximum(every.std(0), 1e-3).astype(np.float32)
@@ -219,7 +229,7 @@ def _loss(logits: Tensor, labels: Tensor, known: Tensor) -> Tensor:
 
 
 def save(path: Path, weights: dict[str, Any]) -> None:
-    """Write the weights, float32."""
+    """Write the weights, float16."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as partial:
-        save_file({k: np.ascontiguousarray(v, np.float32) for k, v in sorted(weights.items())}, partial)
+        save_file({k: np.ascontiguousarray(v, np.float16) for k, v in sorted(weights.items())}, partial)

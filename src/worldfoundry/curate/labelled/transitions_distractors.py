@@ -124,7 +124,7 @@ def _visitor(rng: np.random.Generator, frames: np.ndarray, fps: float) -> np.nda
     for k, frame in enumerate(frames):
         share = (k - begin) / took
         share = share if leaves else min(share, 1.0)
-        x, y = (rest + away * (1 - share) + (w / 2, h / 2) - (wide / 2, high / 2)).astype(int)
+        x, y = (rest + away * (1 - share) + (w / 2, h / 2) - (wide / 2, high / 2)).astype(int).tolist()
         found.append(_laid_on(frame, body, mask, x, y))
     return np.stack(found)
 

@@ -1,23 +1,30 @@
 """Labelled transitions to train on; ``transitions_val`` and ``transitions_test`` are other code on other footage.
 
 A video is a list of shots, each with its own camera, light and distractors, joined by cuts and gradual transitions, with
-faults of the recording over the whole, through a codec.
+faults of the recording over the whole, through a codec. ``make_small`` composes at the size of thumbnails, with a rough
+stand-in for a codec: a tenth of the cost.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
+from worldfoundry.curate.detect.shot_features import THUMB
 from worldfoundry.curate.labelled.footage import Footage
 from worldfoundry.curate.labelled.recording import Recording, Truth, even_times, through_codec, uneven_times
 from worldfoundry.curate.labelled.transitions_distractors import mix
+from worldfoundry.curate.labelled.transitions_mixes import dissolved, wiped
 from worldfoundry.curate.labelled.transitions_shots import card, film_shot, new_look
 
 FPS = (4, 5, 8, 10, 12.5, 15, 20, 24, 24, 25, 25, 29.97, 30, 30, 30, 48, 50, 60)
 """Rates that are drawn from."""
 SIZES = ((160, 90), (160, 90), (128, 96), (90, 160), (192, 80), (192, 108), (112, 112))
 """Columns and rows that are drawn from."""
+SMALL_SIZES = ((80, 45), (80, 45), (64, 36), (64, 48), (44, 80), (88, 36), (56, 56))
+"""The same for videos that are composed small."""
+SMALL_COLUMNS = 104
+"""Width of the footage that those are composed from."""
 MAX_FRAMES = 380
 """Length of a video, about."""
 
@@ -34,7 +41,50 @@ class _Film:
 def make(seed: int, footage: list[Footage]) -> Recording:
     """The video of a seed."""
     rng = np.random.default_rng([11, seed])
-    fps, size = float(rng.choice(FPS)), SIZES[int(rng.integers(len(SIZES)))]
+    group, film = _composed(rng, footage, SIZES[int(rng.integers(len(SIZES)))])
+    frames, truths = _spoiled(rng, film)
+    codec = "libsvtav1" if rng.random() < 0.12 else "libx264"
+    decoded, seconds = through_codec(frames, _times(rng, film), codec, int(rng.integers(20, 39)))
+    return Recording(f"train-{seed}", group, decoded, seconds, truths)
+
+
+def make_small(seed: int, footage: list[Footage]) -> Recording:
+    """The video of a seed in thumbnails; ``footage`` as ``shrunk`` gives it."""
+    rng = np.random.default_rng([12, seed])
+    group, film = _composed(rng, footage, SMALL_SIZES[int(rng.integers(len(SMALL_SIZES)))])
+    frames, truths = _spoiled(rng, film)
+    thumbs = np.stack([cv2.resize(f, THUMB, interpolation=cv2.INTER_AREA) for f in frames])
+    return Recording(f"small-{seed}", group, _coarse(rng, thumbs), _times(rng, film), truths)
+
+
+def shrunk(footage: Footage) -> Footage:
+    """The same footage, ``SMALL_COLUMNS`` wide."""
+    h, w = footage.frames.shape[1:3]
+    size = (SMALL_COLUMNS, round(h * SMALL_COLUMNS / w))
+    return replace(
+        footage, frames=np.stack([cv2.resize(f, size, interpolation=cv2.INTER_AREA) for f in footage.frames])
+    )
+
+
+def _coarse(rng: np.random.Generator, thumbs: np.ndarray) -> np.ndarray:
+    """What a codec does to thumbnails: small changes wait for the next key frame, steps are rounded, light wavers."""
+    least, step = rng.uniform(0, 4), float(rng.choice([1, 2, 3, 4]))
+    every = int(rng.choice([12, 30, 50, 250, 1000]))
+    found = np.empty_like(thumbs)
+    kept = thumbs[0].astype(np.float32)
+    for k, thumb in enumerate(thumbs):
+        change = thumb - kept
+        if k % every:
+            quiet = cv2.blur(np.abs(change).max(2), (4, 4)) < least
+            change[quiet] = 0
+        kept = kept + np.round(change / step) * step
+        found[k] = kept.round().clip(0, 255)
+    return found
+
+
+def _composed(rng: np.random.Generator, footage: list[Footage], size: tuple[int, int]) -> tuple[str, "_Film"]:
+    """Shots joined by transitions, and the source that they mostly come from."""
+    fps = float(rng.choice(FPS))
     film = _Film(fps)
     host = footage[int(rng.integers(len(footage)))]
     single = rng.random() < 0.2
@@ -56,7 +106,7 @@ def make(seed: int, footage: list[Footage]) -> Recording:
         )
         join(rng, film, shot)
         previous = source
-    return finish(rng, f"train-{seed}", host.group, film)
+    return host.group, film
 
 
 def join(rng: np.random.Generator, film: _Film, shot: np.ndarray) -> None:
@@ -76,7 +126,9 @@ def join(rng: np.random.Generator, film: _Film, shot: np.ndarray) -> None:
         ramp = (np.arange(took) + 1) / (took + 1)
         old = np.stack(film.frames[-took:])
         film.frames[-took:] = list(
-            mix(old, shot[:took], ramp) if kind == "dissolve" else _wiped(rng, old, shot[:took], ramp)
+            dissolved(rng, old, shot[:took], ramp)
+            if kind == "dissolve"
+            else wiped(rng, old, shot[:took], ramp)
         )
         film.frames.extend(shot[took:])
         film.truths.append(Truth(at - took, at, kind))
@@ -118,59 +170,13 @@ def _fade(rng: np.random.Generator, film: _Film, shot: np.ndarray, took: int, ro
     film.frames.extend(shot)
 
 
-def _wiped(rng: np.random.Generator, old: np.ndarray, new: np.ndarray, ramp: np.ndarray) -> np.ndarray:
-    form = str(
-        rng.choice(["line", "line", "soft", "push", "cover", "box", "field", "field", "angle", "stripes"])
-    )
-    if form in {"push", "cover"}:
-        return _slid(rng, old, new, ramp, is_push=form == "push")
-    h, w = old.shape[1:3]
-    place = _order(rng, form, h, w)
-    place = 1 - place if rng.random() < 0.5 else place
-    edge = rng.uniform(0.05, 0.3) if form == "soft" else 0.01
-    return mix(old, new, np.clip((ramp[:, None, None] * (1 + edge) - place) / edge, 0, 1))
+def _times(rng: np.random.Generator, film: _Film) -> np.ndarray:
+    t = len(film.frames)
+    return uneven_times(rng, t, film.fps) if rng.random() < 0.15 else even_times(t, film.fps)
 
 
-def _order(rng: np.random.Generator, form: str, h: int, w: int) -> np.ndarray:
-    """When each pixel changes, 0 to 1."""
-    y, x = np.mgrid[:h, :w].astype(np.float32)
-    if form == "box":
-        return np.maximum(np.abs(x / w - 0.5), np.abs(y / h - 0.5)) * 2
-    if form == "angle":
-        turn, (cx, cy) = rng.uniform(0, 1), rng.uniform(0.2, 0.8, 2)
-        return (np.arctan2(y - cy * h, x - cx * w) / (2 * np.pi) + turn) % 1.0
-    if form == "field":
-        # Any smooth order of the pixels: spots, stripes and shapes that have no name.
-        coarse = rng.random((int(rng.integers(2, 6)), int(rng.integers(2, 9)))).astype(np.float32)
-        field_ = cv2.resize(coarse, (w, h), interpolation=cv2.INTER_CUBIC)
-        return (field_ - field_.min()) / (np.ptp(field_) + 1e-6)
-    if form == "stripes":
-        place = (x / w if rng.random() < 0.7 else y / h) * rng.uniform(2, 9)
-        return np.abs(place % 2 - 1) if rng.random() < 0.5 else place % 1.0
-    slope = rng.normal(0, 0.7)
-    line = x / w + slope * y / h if rng.random() < 0.6 else y / h + slope * x / w
-    return (line - line.min()) / np.ptp(line)
-
-
-def _slid(
-    rng: np.random.Generator, old: np.ndarray, new: np.ndarray, ramp: np.ndarray, *, is_push: bool
-) -> np.ndarray:
-    """The new picture comes in from a side and pushes the old one out, or covers it."""
-    axis, is_back = int(rng.integers(2)), rng.random() < 0.5
-    found = []
-    for a, b, share in zip(old, new, ramp, strict=True):
-        if is_back:
-            a, b = np.flip(a, axis), np.flip(b, axis)
-        length = a.shape[axis]
-        n = int(length * share)
-        rest = np.take(a, range(n, length) if is_push else range(length - n), axis)
-        joined = np.concatenate([rest, np.take(b, range(n), axis)], axis)
-        found.append(np.flip(joined, axis) if is_back else joined)
-    return np.stack(found)
-
-
-def finish(rng: np.random.Generator, name: str, group: str, film: _Film) -> Recording:
-    """Faults over the whole, opening and closing fades, codec."""
+def _spoiled(rng: np.random.Generator, film: _Film) -> tuple[np.ndarray, tuple[Truth, ...]]:
+    """Faults over the whole, opening and closing fades."""
     frames, truths = np.stack(film.frames), list(film.truths)
     t, h, w = frames.shape[:3]
     edge = max(2, int(film.fps * rng.uniform(0.2, 1.5)))
@@ -189,7 +195,4 @@ def finish(rng: np.random.Generator, name: str, group: str, film: _Film) -> Reco
     if rng.random() < 0.2:
         grain = rng.normal(0, rng.uniform(2, 9), (4, h, w, 1)).astype(np.float32)
         frames = (frames + grain[rng.integers(0, 4, t)]).clip(0, 255).astype(np.uint8)
-    times = uneven_times(rng, t, film.fps) if rng.random() < 0.15 else even_times(t, film.fps)
-    codec = "libsvtav1" if rng.random() < 0.12 else "libx264"
-    decoded, seconds = through_codec(frames, times, codec, int(rng.integers(20, 39)))
-    return Recording(name, group, decoded, seconds, tuple(truths))
+    return frames, tuple(truths)
