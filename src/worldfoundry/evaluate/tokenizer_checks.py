@@ -56,7 +56,8 @@ def measure_speed(
 ) -> dict[str, Any]:
     """Medians over ``repeats`` of encoding and of decoding one clip, and by how much each raises the peak of memory.
 
-    Memory is that of the first call, which also loads the kernels of a convolution: later ones use again what it freed.
+    Memory is the peak of the first call above what was in use before the encoding. On a CPU, where a process keeps some of what
+    it freed, the figure of decoding has in it what encoding left behind.
     """
     seconds = pixels.shape[2] / fps
     found: dict[str, Any] = {
@@ -68,7 +69,7 @@ def measure_speed(
     before = peak_bytes(pixels.device, restart=True)
     latents = tokenizer.encode(pixels)
     encoding = peak_bytes(pixels.device) - before
-    before = peak_bytes(pixels.device, restart=True)
+    peak_bytes(pixels.device, restart=True)
     tokenizer.decode(latents)
     grown = {"encode": encoding, "decode": peak_bytes(pixels.device) - before}
     works = {"encode": lambda: tokenizer.encode(pixels), "decode": lambda: tokenizer.decode(latents)}
