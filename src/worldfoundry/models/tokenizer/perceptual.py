@@ -86,8 +86,8 @@ def load_extractor(source: str) -> Extractor:
 def random_conv() -> Extractor:
     """``random-conv-5``: 3x3 convolutions of 16 to 128 channels with leaky ReLU (slope 0.2), means pooled.
 
-    Features of real clips have a root mean square of about 1 in every layer (measured on held-out clips of 64 pixels). Each kernel
-    of the first layer has its mean taken out of it, as no difference of brightness alone is to count five times.
+    Features of real clips have a root mean square of about 1 in every layer (measured on held-out clips of 64 pixels). The
+    kernels of the first layer have their mean taken out, as no difference of brightness alone is to count five times.
     """
     generator = torch.Generator().manual_seed(RANDOM_CONV_SEED)
     blocks, width = [], 3
