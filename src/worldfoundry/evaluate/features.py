@@ -57,8 +57,7 @@ def random_frames() -> FeatureSet:
     def features(clips: Tensor) -> Tensor:
         frames = clips[:, :, ::_FRAME_STEP].transpose(1, 2)
         layers = extractor(frames.flatten(0, 1))
-        scaled = [w * x for w, x in zip(extractor.layer_weights, layers, strict=True)]  # all layers alike
-        pooled = [v for x in scaled for v in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))]
+        pooled = [v for x in layers for v in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))]
         return torch.cat(pooled, dim=1).unflatten(0, frames.shape[:2])
 
     return FeatureSet(name=RANDOM_CONV, kind="frames", sha256=extractor.sha256, networks=(features,))

@@ -74,7 +74,7 @@ def test_the_random_network_is_the_same_everywhere_and_sees_no_brightness_alone(
         (a - b)[..., 16:-16, 16:-16].abs().max()
         for a, b in zip(first(x)[:1], first(x + 0.3)[:1], strict=True)
     ]
-    assert max(inner) < 1e-5
+    assert max(inner) < 1e-4
     assert [tuple(f.shape[1:]) for f in first(x)] == [
         (16, 64, 64),
         (32, 32, 32),
