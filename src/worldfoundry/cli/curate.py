@@ -48,7 +48,7 @@ class RunArgs:
 
     def __post_init__(self):
         if self.workers < 0:
-            raise ConfigError(f"--workers must be at least 1, got {self.workers}; use the number of cores")
+            raise ConfigError(f"--workers must be at least 0, got {self.workers}; use the number of cores")
         if self.ray_address and self.executor != "ray":
             raise ConfigError(f"--ray-address needs --executor ray, got {self.executor!r}; add it")
 
@@ -57,7 +57,7 @@ class RunArgs:
 class ReportArgs:
     """Write report.html again, or tell what other thresholds would keep, from stored scores, in seconds.
 
-    Example: worldfoundry curate report curated/ --set motion.min=0.3 quality.min=0.5
+    Example: worldfoundry curate report curated/ --set motion.min=0.01 quality.min=0.5
     """
 
     out: Annotated[str, _Positional]

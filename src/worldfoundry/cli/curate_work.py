@@ -247,7 +247,7 @@ def with_settings(config: CurateConfig, settings: tuple[str, ...]) -> CurateConf
     for each in settings:
         name, equals, text = each.partition("=")
         if not equals:
-            raise ConfigError(f"--set must be name=value, got {each!r}; write motion.min=0.3")
+            raise ConfigError(f"--set must be name=value, got {each!r}; write motion.min=0.01")
         *path, last = name.split(".")
         place = document
         for part in path:

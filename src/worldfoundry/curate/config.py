@@ -22,6 +22,11 @@ def _check_share(name: str, value: float) -> None:
     _check(0 <= value <= 1, f"{name} must be 0 to 1", value, "it is a share or a probability")
 
 
+VIDEO_TYPES = ("natural", "rendered", "screen", "still", "pattern")
+"""What the built-in detector of types tells apart: filmed; animation, game or simulation; screen recording; frozen picture or
+slideshow; test or abstract pattern."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShotsConfig:
     """Where a source is cut into spans."""
@@ -142,6 +147,14 @@ class TypeConfig:
         both = sorted(set(self.drop) & {n for n, s in self.target.items() if s > 0})
         _check(not both, "a type must not be both in drop and in target", both, "take it out of one")
         _check(self.max_repeat >= 1, "max_repeat must be at least 1", self.max_repeat, "1 repeats nothing")
+
+    def check_names(self) -> None:
+        """Raise if a type is named that the built-in detector, where it is the one that is asked, never gives."""
+        unknown = sorted({*self.drop, *self.target} - set(VIDEO_TYPES)) if self.model == "own" else []
+        rule = (
+            f"type.drop and type.target must name types of the built-in detector ({', '.join(VIDEO_TYPES)})"
+        )
+        _check(not unknown, rule, unknown, "mend them, or give a model with labels of yours")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,6 +89,8 @@ def run(
     Raises BreakerTrippedError, DrainedError, or DataError where nothing more can be written; what was committed stays, and
     the same request continues.
     """
+    if not request.detectors:
+        request.config.type.check_names()
     store = open_store(request.out)
     limits = request.config.limits
     executor = executor or LocalExecutor(attempts=limits.attempts, memory_gb=limits.memory_gb)

@@ -379,6 +379,16 @@ def test_a_source_that_a_model_fails_on_is_failed_alone_and_tried_again(tmp_path
         curate(tmp_path / "in", tmp_path / "other", config)
 
 
+def test_types_that_no_detector_gives_are_refused_before_anything_is_made(footage, tmp_path):
+    for asked in (TypeConfig(drop=("stil",)), TypeConfig(target={"driving": 0.5})):
+        config = dataclasses.replace(CONFIG, type=asked)
+        with pytest.raises(
+            ConfigError, match=r"must name types .*natural, rendered.* got \['(stil|driving)'\]"
+        ):
+            curate(footage, tmp_path / "out", config, detectors=())
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_set_is_never_a_mixture(straight, footage, tmp_path):
     other = video(tmp_path / "in" / "a.mp4", (1, 12, 2)).parent
     with pytest.raises(ConfigError, match="other inputs"):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from worldfoundry.curate.config import VIDEO_TYPES
 from worldfoundry.curate.detect.network import load_network, load_table, within
 from worldfoundry.protocols.curation import SourceInfo, Timeline, View
 
-TYPES = ("natural", "rendered", "screen", "still", "pattern")
-"""What this detector tells apart: filmed; animation, game or simulation; screen recording; frozen picture or slideshow;
-test or abstract pattern."""
+TYPES = VIDEO_TYPES
+"""What this detector tells apart, in the order of its logits."""
 
 CONTENT_TYPES = (
     "nature_dynamics",

@@ -51,14 +51,14 @@ def _funnel_line(step: Step, start: Number, size: Number, whole: Number, *, time
         if step.kind == "stock" or (timed and not size)
         else f' <span class="soft">({share(size, whole)})</span>'
     )
-    number = f"{sign}{count(step.clips, step.unit)}"
+    number = f"{sign}{count(step.clips, step.unit)}" if step.clips or step.kind != "loss" else ""
     code = f' <code class="soft">{safe(step.reason)}</code>' if step.reason else ""
     seconds = f"{sign}{time(step.seconds)}" if step.seconds else "&ndash;"
     return (
         f'<tr class="{step.kind}"><th scope="row">{safe(step.label)}{code}</th>'
         f'<td class="bar">{bar([(start, size / whole if whole else 0.0, f"var(--{colour})")])}</td>'
         f'<td class="num clips">{number}</td>'
-        f'<td class="num"><span class="narrow">{number} · </span>{seconds}{rate}</td></tr>'
+        f'<td class="num"><span class="narrow">{number}{" · " if number else ""}</span>{seconds}{rate}</td></tr>'
     )
 
 

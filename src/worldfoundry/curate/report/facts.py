@@ -107,6 +107,9 @@ def total(rows: Sequence[Row]) -> float:
     return sum(map(length, rows), start=0.0)
 
 
+_LEAST_S = 0.05  # less is the rounding of headers
+
+
 def reason_of(row: Row) -> str:
     """Why a row was not kept, never empty."""
     return str(row.get("reason") or row.get("decision") or "unknown")
@@ -134,6 +137,10 @@ def funnel(facts: SetFacts) -> list[Step]:
         steps.append(
             Step(kind="loss", label=label, reason=reason, clips=len(group), seconds=seconds, unit="file")
         )
+    between = known - sum(step.seconds for step in steps[1:]) - total(clips)
+    if between > _LEAST_S:
+        label = "Between clips: transitions, blank pictures, damage"
+        steps.append(Step(kind="loss", label=label, seconds=between, unit="file"))
     steps.append(Step(kind="stock", label="Clips found", clips=len(clips), seconds=total(clips)))
     for reason, group in _by_reason([row for row in clips if not is_kept(row)], facts):
         label = label_of(reason, facts)

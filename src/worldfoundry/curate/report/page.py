@@ -66,9 +66,9 @@ def _head(facts: SetFacts) -> str:
     files = len({str(row.get("source", "")) for row in facts.rows})
     tiles = [
         (f"{files:,}", "source" if files == 1 else "sources"),
-        (time(total(clips)), f"of footage in {count(len(clips), 'clip')}"),
+        (time(total(clips)), f"in {count(len(clips), 'clip')} found"),
         (f"{len(kept):,}", f"{'clip' if len(kept) == 1 else 'clips'} kept, {share(len(kept), len(clips))}"),
-        (time(total(kept)), f"kept, {share(total(kept), total(clips))} of the footage"),
+        (time(total(kept)), f"kept, {share(total(kept), total(clips))} of the clips found"),
         (f"{broken:,}", "failed or quarantined"),
     ]
     cells = "".join(f'<div class="tile"><b>{a}</b><span class="soft">{b}</span></div>' for a, b in tiles)
@@ -119,7 +119,7 @@ def _rules(facts: SetFacts, axes: list[Axis], pictures: Pictures) -> str:
     intro = (
         '<p class="soft">Each score over all clips that were measured; what a rule rejects is drawn in red. Move a threshold '
         "to see how many clips would pass the rules; copies and the mix are decided after them, by "
-        "<code>worldfoundry curate report OUT --set motion.min=0.3</code>, in seconds and without touching a picture.</p>"
+        "<code>worldfoundry curate report OUT --set motion.min=0.01</code>, in seconds and without touching a picture.</p>"
     )
     return intro + "".join(parts)
 
