@@ -14,10 +14,12 @@ from worldfoundry.core.errors import ConfigError, UnknownNameError
 from worldfoundry.protocols.video import Camera, Frames
 from worldfoundry.simulate.render import camera_matrices, import_mujoco, make_renderer
 from worldfoundry.simulate.scenes import LEAST_SIZE_PX, SCENES, TIMESTEP_SECONDS, Scene
+from worldfoundry.simulate.scenes.world import Outcome
 
 _WATCHED_SECONDS = 3.7
 _INSIDE = 0.92
 _LEAST_DROP_M = 0.1
+_STILL_M = 0.01
 _MOST_DRAWS = 64
 
 
@@ -142,7 +144,7 @@ def _roll_out(world: Scene, model: Any, seconds: np.ndarray) -> _States:
 
 
 def _is_worth_watching(world: Scene, states: _States) -> bool:
-    """Every body's centre stays well inside a square picture, and every body ends lower than it began.
+    """Every body's centre stays well inside a square picture, and the bodies do what the scene is about.
 
     Centres alone: of a body near the edge a part may be outside.
     """
@@ -150,7 +152,18 @@ def _is_worth_watching(world: Scene, states: _States) -> bool:
     intrinsics, world_from_camera = camera_matrices(world.view, height=2, width=2)
     local = (positions - world_from_camera[:3, 3]) @ world_from_camera[:3, :3]
     off_centre = np.abs(local[..., :2] / local[..., 2:]).max() * intrinsics[0, 0]
-    return bool(off_centre < _INSIDE and (positions[0, :, 2] - positions[-1, :, 2]).min() > _LEAST_DROP_M)
+    return bool(off_centre < _INSIDE and _happens(world.outcome, positions))
+
+
+def _happens(outcome: Outcome, positions: np.ndarray) -> bool:
+    """Whether centres [t, n, 3] show the outcome."""
+    drop = positions[0, :, 2] - positions[-1, :, 2]
+    reach = np.abs(positions - positions[0]).max(axis=(0, 2))
+    if outcome == "all-fall":
+        return bool(drop.min() > _LEAST_DROP_M)
+    if outcome == "some-fall":
+        return bool(drop.max() > _LEAST_DROP_M)
+    return bool(reach.max() < _STILL_M if outcome == "rests" else reach.max() > _LEAST_DROP_M)
 
 
 def _check(*, num_frames: int, fps: float, height: int, width: int) -> None:
