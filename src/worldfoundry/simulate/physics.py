@@ -47,6 +47,9 @@ class SimulatedClip:
     """float64 [t, n, 4], world from body, wxyz."""
     body_velocities: np.ndarray
     """float64 [t, n, 6], linear then angular, both in the world's axes."""
+    contacts: np.ndarray
+    """float64 [c, 9], one touching pair of geoms a row: frame, two body ids as in ``segmentation``, point and normal from the
+    first to the second body in the world's axes (m, unit)."""
 
 
 class _States(NamedTuple):
@@ -86,12 +89,15 @@ def simulate(
     segmentation = np.empty((num_frames, height, width), np.int16)
     depth = np.empty((num_frames, height, width), np.float32)
     velocities = np.empty((num_frames, n, 6))
+    contacts = [np.empty((0, 9))]
     for t in range(num_frames):
         data.qpos[:], data.qvel[:] = states.qpos[t], states.qvel[t]
         mujoco.mj_kinematics(model, data)
         picture = camera.render(data)
         pixels[t], segmentation[t], depth[t] = picture.rgb, picture.segmentation, picture.depth
         velocities[t] = _world_velocities(data, n)
+        mujoco.mj_collision(model, data)
+        contacts.append(_touching(model, data, t))
     poses = states.qpos.reshape(num_frames, n, 7)
     intrinsics, world_from_camera = camera_matrices(world.view, height=height, width=width)
     return SimulatedClip(
@@ -107,6 +113,7 @@ def simulate(
         body_positions=poses[..., :3].copy(),
         body_quaternions=poses[..., 3:].copy(),
         body_velocities=velocities,
+        contacts=np.concatenate(contacts),
     )
 
 
@@ -184,3 +191,11 @@ def _world_velocities(data: Any, n: int) -> np.ndarray:
     world_from_body = data.xmat[1 : n + 1].reshape(n, 3, 3)
     velocities[:, 3:] = (world_from_body * velocities[:, None, 3:]).sum(-1)
     return velocities
+
+
+def _touching(model: Any, data: Any, t: int) -> np.ndarray:
+    """Rows of ``SimulatedClip.contacts`` of the current state; pairs that are only near are left out."""
+    found = data.contact
+    bodies = model.geom_bodyid[found.geom]
+    rows = np.column_stack([np.full(len(bodies), t), bodies, found.pos, found.frame[:, :3]])
+    return rows[found.dist <= 0]

@@ -87,3 +87,19 @@ def test_the_gyroscope_precesses_at_the_rate_of_theory(seed):
     assert thickness < 0.1
     assert (turned[-1] - turned[0]) / 2 == pytest.approx(expected, rel=0.1)
     assert np.ptp(at[:, 2]) < 0.15  # it nods a little and does not fall
+
+
+def test_contacts_name_who_touches_whom_and_where():
+    clip = simulate("stable-stack", seed=0, num_frames=3, fps=1.0, height=16, width=16)
+    last = clip.contacts[clip.contacts[:, 0] == 2]
+    pairs = {tuple(sorted(row)) for row in last[:, 1:3].astype(int).tolist()}
+    assert pairs == {
+        (k, k + 1) for k in range(len(clip.body_names))
+    }  # each box on the one below, the first on the floor
+    np.testing.assert_allclose(np.abs(last[:, 8]), 1, atol=1e-3)  # every face lies level
+    assert np.abs(last[last[:, 1:3].min(axis=1) == 0][:, 5]).max() < 2e-3  # the lowest touch at the floor
+
+
+def test_nothing_touches_in_the_air():
+    clip = simulate("free-fall", seed=0, num_frames=1, height=16, width=16)
+    assert clip.contacts.shape == (0, 9)
