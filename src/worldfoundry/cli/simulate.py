@@ -25,7 +25,8 @@ class SimulateArgs:
     """
 
     scene: Annotated[str, tyro.conf.Positional]
-    """Scene, or several separated by commas: free-fall, tilted-plane, dominoes."""
+    """Scene, or several separated by commas: free-fall, tilted-plane, u-slope, stable-stack,
+    unstable-stack, dominoes, seesaw, gyroscope."""
     out: Path
     """Folder to make."""
     clips: int = 1

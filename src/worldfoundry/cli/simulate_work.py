@@ -91,6 +91,7 @@ def _write_clip(stem: Path, clip: SimulatedClip) -> None:
         "body_positions_m": clip.body_positions,
         "body_quaternions_wxyz": clip.body_quaternions,
         "body_velocities": clip.body_velocities,
+        "contacts": clip.contacts,
         "meta": json.dumps({"scene": clip.scene, "seed": clip.seed}),
     }
     np.savez_compressed(stem.with_suffix(".npz"), **truth)

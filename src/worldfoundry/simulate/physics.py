@@ -14,10 +14,12 @@ from worldfoundry.core.errors import ConfigError, UnknownNameError
 from worldfoundry.protocols.video import Camera, Frames
 from worldfoundry.simulate.render import camera_matrices, import_mujoco, make_renderer
 from worldfoundry.simulate.scenes import LEAST_SIZE_PX, SCENES, TIMESTEP_SECONDS, Scene
+from worldfoundry.simulate.scenes.world import Outcome
 
 _WATCHED_SECONDS = 3.7
 _INSIDE = 0.92
 _LEAST_DROP_M = 0.1
+_STILL_M = 0.01
 _MOST_DRAWS = 64
 
 
@@ -45,6 +47,9 @@ class SimulatedClip:
     """float64 [t, n, 4], world from body, wxyz."""
     body_velocities: np.ndarray
     """float64 [t, n, 6], linear then angular, both in the world's axes."""
+    contacts: np.ndarray
+    """float64 [c, 9], one touching pair of geoms a row: frame, two body ids as in ``segmentation``, point and normal from the
+    first to the second body in the world's axes (m, unit)."""
 
 
 class _States(NamedTuple):
@@ -84,12 +89,15 @@ def simulate(
     segmentation = np.empty((num_frames, height, width), np.int16)
     depth = np.empty((num_frames, height, width), np.float32)
     velocities = np.empty((num_frames, n, 6))
+    contacts = [np.empty((0, 9))]
     for t in range(num_frames):
         data.qpos[:], data.qvel[:] = states.qpos[t], states.qvel[t]
         mujoco.mj_kinematics(model, data)
         picture = camera.render(data)
         pixels[t], segmentation[t], depth[t] = picture.rgb, picture.segmentation, picture.depth
         velocities[t] = _world_velocities(data, n)
+        mujoco.mj_collision(model, data)
+        contacts.append(_touching(model, data, t))
     poses = states.qpos.reshape(num_frames, n, 7)
     intrinsics, world_from_camera = camera_matrices(world.view, height=height, width=width)
     return SimulatedClip(
@@ -105,6 +113,7 @@ def simulate(
         body_positions=poses[..., :3].copy(),
         body_quaternions=poses[..., 3:].copy(),
         body_velocities=velocities,
+        contacts=np.concatenate(contacts),
     )
 
 
@@ -142,7 +151,7 @@ def _roll_out(world: Scene, model: Any, seconds: np.ndarray) -> _States:
 
 
 def _is_worth_watching(world: Scene, states: _States) -> bool:
-    """Every body's centre stays well inside a square picture, and every body ends lower than it began.
+    """Every body's centre stays well inside a square picture, and the bodies do what the scene is about.
 
     Centres alone: of a body near the edge a part may be outside.
     """
@@ -150,7 +159,18 @@ def _is_worth_watching(world: Scene, states: _States) -> bool:
     intrinsics, world_from_camera = camera_matrices(world.view, height=2, width=2)
     local = (positions - world_from_camera[:3, 3]) @ world_from_camera[:3, :3]
     off_centre = np.abs(local[..., :2] / local[..., 2:]).max() * intrinsics[0, 0]
-    return bool(off_centre < _INSIDE and (positions[0, :, 2] - positions[-1, :, 2]).min() > _LEAST_DROP_M)
+    return bool(off_centre < _INSIDE and _happens(world.outcome, positions))
+
+
+def _happens(outcome: Outcome, positions: np.ndarray) -> bool:
+    """Whether centres [t, n, 3] show the outcome."""
+    drop = positions[0, :, 2] - positions[-1, :, 2]
+    reach = np.abs(positions - positions[0]).max(axis=(0, 2))
+    if outcome == "all-fall":
+        return bool(drop.min() > _LEAST_DROP_M)
+    if outcome == "some-fall":
+        return bool(drop.max() > _LEAST_DROP_M)
+    return bool(reach.max() < _STILL_M if outcome == "rests" else reach.max() > _LEAST_DROP_M)
 
 
 def _check(*, num_frames: int, fps: float, height: int, width: int) -> None:
@@ -171,3 +191,11 @@ def _world_velocities(data: Any, n: int) -> np.ndarray:
     world_from_body = data.xmat[1 : n + 1].reshape(n, 3, 3)
     velocities[:, 3:] = (world_from_body * velocities[:, None, 3:]).sum(-1)
     return velocities
+
+
+def _touching(model: Any, data: Any, t: int) -> np.ndarray:
+    """Rows of ``SimulatedClip.contacts`` of the current state; pairs that are only near are left out."""
+    found = data.contact
+    bodies = model.geom_bodyid[found.geom]
+    rows = np.column_stack([np.full(len(bodies), t), bodies, found.pos, found.frame[:, :3]])
+    return rows[found.dist <= 0]

@@ -124,9 +124,8 @@ def test_depth_and_camera_put_every_pixel_on_its_surface(scene):
         assert np.array_equal(ids == -1, np.isinf(clip.depth[t]))
         for k, name in enumerate(clip.body_names):
             offset = points[ids == k + 1] - clip.body_positions[t, k]
-            assert (np.linalg.norm(offset, axis=-1) < 0.8).all(), (
-                name
-            )  # no body reaches further from its centre
+            # No body reaches further from its centre; half the plank of the seesaw is 1.4 m long.
+            assert (np.linalg.norm(offset, axis=-1) < (1.5 if name == "plank" else 0.8)).all(), name
         assert (points[ids == 0][:, 2] > -1e-3).all()
         assert np.abs(points[-1, ids[-1] == 0, 2]).max() < 1e-3  # the lowest row is floor
 
