@@ -19,9 +19,10 @@ def grey(episode, row, camera):
 
 
 def video(path, greys, codec, fps=FPS):
+    more = {"svtav1-params": "lp=1"} if codec == "libsvtav1" else {}  # else one thread a core of the host
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as file:
-        stream = file.add_stream(codec, rate=Fraction(fps), options={"crf": "20", "g": "2"})
+        stream = file.add_stream(codec, rate=Fraction(fps), options={"crf": "20", "g": "2"} | more)
         stream.width, stream.height, stream.pix_fmt = SIZE, SIZE, "yuv420p"
         for value in greys:
             picture = np.full((SIZE, SIZE, 3), value, np.uint8)
