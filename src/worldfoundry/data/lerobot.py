@@ -67,11 +67,6 @@ class LeRobotDataset:
         return Frames(pixels=read.pixels[chosen], fps=self.info.fps, pts_seconds=seconds)
 
 
-def is_lerobot(folder: Path) -> bool:
-    """Whether a folder looks like a LeRobotDataset."""
-    return (folder / "meta" / "info.json").is_file()
-
-
 def open_lerobot(root: Path) -> LeRobotDataset:
     """Open a data set by its metadata, which must agree with themselves."""
     info = read_info(root)

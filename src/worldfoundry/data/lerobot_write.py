@@ -166,10 +166,9 @@ class _Writer:
             place = _PLACE.format(
                 chunk_index=number // _FILES_PER_CHUNK, file_index=number % _FILES_PER_CHUNK
             )
-            joined = {n: np.concatenate([rows[n] for rows in self.pending]) for n in self.pending[0]}
-            _write_table(
+            _write_tables(
                 self.folder / f"data/{place}.parquet",
-                pa.table({n: _array(values) for n, values in joined.items()}),
+                [pa.table({n: _array(values) for n, values in rows.items()}) for rows in self.pending],
             )
         self.pending, self.file_rows = [], 0
 
@@ -177,11 +176,11 @@ class _Writer:
         """Write the metadata."""
         if not self.episodes:
             raise DataError(f"{self.root} must hold at least one episode, got none; give some")
-        _write_table(
+        _write_tables(
             self.folder / f"meta/episodes/{_PLACE.format(chunk_index=0, file_index=0)}.parquet",
-            pa.Table.from_pylist(self.episodes),
+            [pa.Table.from_pylist(self.episodes)],
         )
-        _write_table(self.folder / "meta/tasks.parquet", _tasks_table(self.tasks))
+        _write_tables(self.folder / "meta/tasks.parquet", [_tasks_table(self.tasks)])
         stats = {name: found.summary() for name, found in self.stats.items()}
         for name, document in (("info", self._info()), ("stats", stats)):
             text = json.dumps(document, indent=4, allow_nan=False)
@@ -293,9 +292,12 @@ def _array(values: np.ndarray) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
 
 
-def _write_table(path: Path, table: pa.Table) -> None:
+def _write_tables(path: Path, tables: list[pa.Table]) -> None:
+    """One row group a table, so that reading one episode leaves the others on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, path, compression="snappy")
+    with pq.ParquetWriter(path, tables[0].schema) as writer:
+        for table in tables:
+            writer.write_table(table)
 
 
 def _tasks_table(tasks: Mapping[str, int]) -> pa.Table:
