@@ -15,13 +15,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from worldfoundry.core.config import save_config
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.lerobot_rows import CLOCK
 from worldfoundry.data.lerobot_stats import RunningStats
+from worldfoundry.data.lerobot_tables import tasks_table, to_array, write_tables
 from worldfoundry.data.video_write import Codec, VideoWriter
 from worldfoundry.protocols.control import ControlSpec
 
@@ -166,9 +166,9 @@ class _Writer:
             place = _PLACE.format(
                 chunk_index=number // _FILES_PER_CHUNK, file_index=number % _FILES_PER_CHUNK
             )
-            _write_tables(
+            write_tables(
                 self.folder / f"data/{place}.parquet",
-                [pa.table({n: _array(values) for n, values in rows.items()}) for rows in self.pending],
+                [pa.table({n: to_array(values) for n, values in rows.items()}) for rows in self.pending],
             )
         self.pending, self.file_rows = [], 0
 
@@ -176,11 +176,11 @@ class _Writer:
         """Write the metadata."""
         if not self.episodes:
             raise DataError(f"{self.root} must hold at least one episode, got none; give some")
-        _write_tables(
+        write_tables(
             self.folder / f"meta/episodes/{_PLACE.format(chunk_index=0, file_index=0)}.parquet",
             [pa.Table.from_pylist(self.episodes)],
         )
-        _write_tables(self.folder / "meta/tasks.parquet", [_tasks_table(self.tasks)])
+        write_tables(self.folder / "meta/tasks.parquet", [tasks_table(self.tasks)])
         stats = {name: found.summary() for name, found in self.stats.items()}
         for name, document in (("info", self._info()), ("stats", stats)):
             text = json.dumps(document, indent=4, allow_nan=False)
@@ -284,34 +284,3 @@ def _check_episode(where: str, episode: RecordedEpisode) -> int:
                 f"{where}: {camera} must be uint8 [t, h, w, 3], got {pixels.dtype} {list(pixels.shape)}; convert it"
             )
     return next(iter(lengths.values()))
-
-
-def _array(values: np.ndarray) -> pa.Array:
-    if values.ndim == 1:
-        return pa.array(values)
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-
-
-def _write_tables(path: Path, tables: list[pa.Table]) -> None:
-    """One row group a table, so that reading one episode leaves the others on disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with pq.ParquetWriter(path, tables[0].schema) as writer:
-        for table in tables:
-            writer.write_table(table)
-
-
-def _tasks_table(tasks: Mapping[str, int]) -> pa.Table:
-    """Readers by pandas expect the text to be the index of the frame, which is said in the metadata of the schema."""
-    table = pa.table({"task_index": list(tasks.values()), "task": list(tasks)})
-    kinds = {"task_index": ("int64", "int64"), "task": ("unicode", "object")}
-    columns = [
-        {"name": n, "field_name": n, "pandas_type": p, "numpy_type": t, "metadata": None}
-        for n, (p, t) in kinds.items()
-    ]
-    pandas = {
-        "index_columns": ["task"],
-        "column_indexes": [],
-        "columns": columns,
-        "pandas_version": "2.0.0",
-    }
-    return table.replace_schema_metadata({"pandas": json.dumps(pandas)})

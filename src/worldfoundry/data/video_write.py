@@ -1,4 +1,4 @@
-"""Video and image files written, by PyAV: H.264 mp4 that every browser plays, png and jpeg.
+"""Video and image files written, by PyAV: H.264 mp4 that every browser plays, AV1 where asked for, png and jpeg.
 
 A file appears under its name when it is complete, not before. The same pixels give the same bytes, of video on every x86-64
 processor with SSSE3 or later; others were not measured.
@@ -27,6 +27,7 @@ _X264_TICKS = 90_000
 # 128 pixels wide, counts in what lies behind the row, at the end of the picture memory that nobody wrote. The bytes would
 # differ from run to run and from machine to machine. Files are about a third larger for it, at a slightly higher PSNR.
 _X264_OPTIONS = {"preset": "veryfast", "mbtree": "0"}
+# SVT-AV1 would otherwise start threads and buffers for every core of the host, in each of several writers at once.
 _ENCODERS = {
     "h264": ("libx264", _X264_OPTIONS),
     "av1": ("libsvtav1", {"preset": "8", "svtav1-params": "lp=1"}),
