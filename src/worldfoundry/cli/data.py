@@ -5,14 +5,15 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
+from worldfoundry.cli.data_report import robot_report
 from worldfoundry.cli.output import check_output_folder
 from worldfoundry.cli.parse import parse_command, usage_errors
 from worldfoundry.cli.text import counted
-from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.core.errors import ConfigError, DataError, require_package
 
 if TYPE_CHECKING:
     from worldfoundry.data.prepare import PrepareConfig
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InspectArgs:
-    """Say what videos or clip sets are.
+    """Say what videos, clip sets or LeRobot data sets are, and what is wrong with them.
 
     Example: worldfoundry data inspect samples/
     """
 
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Video files, folders of videos, or clip sets."""
+    """Video files, folders of videos, clip sets, or LeRobot data sets."""
     json: bool = False
     """Print a JSON list."""
 
@@ -67,11 +68,15 @@ def inspect(args: InspectArgs) -> int:
     if args.json:
         sys.stdout.write(json.dumps(rows) + "\n")
     for row in rows:
+        for problem in cast("list[str]", row.get("problems", [])):
+            sys.stderr.write(f"error: {problem}\n")
         if "error" in row:
             sys.stderr.write(f"error: {row['error']}\n")
+        elif "features" in row and not args.json:
+            sys.stdout.write(robot_report(row))
         elif not args.json:
             sys.stdout.write("  ".join(f"{key} {value}" for key, value in row.items()) + "\n")
-    return int(any("error" in row for row in rows))
+    return int(any("error" in row or row.get("problems") for row in rows))
 
 
 def _inspect(path: Path) -> list[dict[str, object]]:
@@ -85,6 +90,9 @@ def _inspect(path: Path) -> list[dict[str, object]]:
 def _rows(path: Path) -> list[dict[str, object]]:
     video_io = importlib.import_module("worldfoundry.data.video_io")
     files = importlib.import_module("worldfoundry.data.files")
+    if (path / "meta" / "info.json").is_file():
+        require_package("pyarrow", "curate")
+        return [importlib.import_module("worldfoundry.data.lerobot_inspect").inspect_lerobot(path)]
     if (path / "pixels.npy").exists():
         opened = importlib.import_module("worldfoundry.data.clip_set").open_clip_set(path)
         return [

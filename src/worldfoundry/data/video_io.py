@@ -143,6 +143,12 @@ def read_times(path: Pathlike) -> Times:
         return Times(_measure(shown, video).fps, len(shown))
 
 
+def read_seconds(path: Pathlike) -> np.ndarray:
+    """float64 [t], the presentation time of every frame in order, by the packets; nothing is decoded."""
+    with _opened(path) as video:
+        return _shown_seconds(video)
+
+
 def read_image(path: Pathlike, *, height: int | None = None, width: int | None = None) -> Frames:
     """A still image as one frame; transparency is dropped."""
     with _opened(path) as video:

@@ -1,4 +1,4 @@
-"""Video and image files written, by PyAV: H.264 mp4 that every browser plays, png and jpeg.
+"""Video and image files written, by PyAV: H.264 mp4 that every browser plays, AV1 where asked for, png and jpeg.
 
 A file appears under its name when it is complete, not before. The same pixels give the same bytes, of video on every x86-64
 processor with SSSE3 or later; others were not measured.
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import av.error
@@ -26,15 +27,22 @@ _X264_TICKS = 90_000
 # 128 pixels wide, counts in what lies behind the row, at the end of the picture memory that nobody wrote. The bytes would
 # differ from run to run and from machine to machine. Files are about a third larger for it, at a slightly higher PSNR.
 _X264_OPTIONS = {"preset": "veryfast", "mbtree": "0"}
+# SVT-AV1 would otherwise start threads and buffers for every core of the host, in each of several writers at once.
+_ENCODERS = {
+    "h264": ("libx264", _X264_OPTIONS),
+    "av1": ("libsvtav1", {"preset": "8", "svtav1-params": "lp=1"}),
+}
+Codec = Literal["h264", "av1"]
 
 
 class VideoWriter:
-    """Writes frames one by one to an H.264 mp4 that every browser plays; use it as a context manager.
+    """Writes frames one by one to an mp4, H.264 unless said otherwise; use it as a context manager.
 
     yuv420p, BT.709, index in front of the data. The file appears under its name when it is complete, not before. The
     same frames give the same bytes on x86-64 with SSSE3 or later. H.264 in yuv420p needs even sizes: an odd one raises
     ConfigError unless ``pad_to_even``, which repeats the last row or column. With ``is_variable_rate`` the time of each
-    frame is kept (to 1/90000 s, the first becoming 0); without, frame ``k`` is at ``k / fps`` exactly.
+    frame is kept (to 1/90000 s, the first becoming 0); without, frame ``k`` is at ``k / fps`` exactly. A keyframe every few
+    frames (``keyframe_every``) makes a file larger and its frames quick to reach.
     """
 
     def __init__(
@@ -45,7 +53,17 @@ class VideoWriter:
         crf: int = 18,
         pad_to_even: bool = False,
         is_variable_rate: bool = False,
+        codec: Codec = "h264",
+        keyframe_every: int = 0,
     ):
+        if codec not in _ENCODERS:
+            raise ConfigError(
+                f"codec must be one of {', '.join(_ENCODERS)}, got {codec!r}; h264 plays everywhere"
+            )
+        if keyframe_every < 0:
+            raise ConfigError(
+                f"keyframe_every must be at least 0, got {keyframe_every}; 0 leaves it to the encoder"
+            )
         if Path(path).suffix.lower() != ".mp4":
             raise ConfigError(f"path must end in .mp4, got {str(path)!r}; rename it")
         if not 0 <= crf <= 51:
@@ -59,6 +77,7 @@ class VideoWriter:
         self._is_variable_rate = is_variable_rate
         self._crf = crf
         self._pad_to_even = pad_to_even
+        self._codec, self._keyframe_every = codec, keyframe_every
         self._size: tuple[int, ...] | None = None
         self._scaler = VideoReformatter()  # shared: to set one up costs more than to convert a frame
         self._first_seconds = 0.0
@@ -116,9 +135,13 @@ class VideoWriter:
         with self._translated():
             options = {"movflags": "+faststart", "fflags": "+bitexact"}
             self._container = av.open(self._temporary, "w", format="mp4", options=options)
+            encoder, settings = _ENCODERS[self._codec]
             stream = self._container.add_stream(
-                "libx264", rate=self._rate, options={"crf": str(self._crf), **_X264_OPTIONS}
+                encoder, rate=self._rate, options={"crf": str(self._crf), **settings}
             )
+            assert isinstance(stream, av.VideoStream)
+            if self._keyframe_every:
+                stream.codec_context.gop_size = self._keyframe_every
             stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
             stream.time_base = stream.codec_context.time_base = self._time_base
             context = stream.codec_context

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
+from worldfoundry.core.errors import DataError
 from worldfoundry.protocols.frames import Frames
 
 
@@ -58,3 +59,16 @@ class Camera:
     """float64 [t, 4, 4] pose for each frame."""
     model: str = "pinhole"
     """Projection model."""
+
+    def __post_init__(self):
+        k, poses = np.asarray(self.intrinsics), np.asarray(self.world_from_camera)
+        if k.shape != (3, 3) or not np.isfinite(k).all() or (k[2] != (0, 0, 1)).any():
+            raise DataError(
+                f"intrinsics must be a finite K [3, 3] in pixels that ends in (0, 0, 1), got {k.tolist()}; correct it"
+            )
+        if poses.ndim != 3 or poses.shape[1:] != (4, 4) or not np.isfinite(poses).all():
+            raise DataError(
+                f"world_from_camera must be finite poses [t, 4, 4], got {list(poses.shape)}; give one a frame"
+            )
+        if self.model != "pinhole":
+            raise DataError(f"model must be 'pinhole', got {self.model!r}; rectify the pictures first")

@@ -3,9 +3,12 @@
 import json
 
 import numpy as np
+from tests.unit.data.lerobot_made import make_v3, make_v21
 
 from worldfoundry.cli.main import main
+from worldfoundry.data.lerobot_write import LeRobotWriteConfig, RecordedEpisode, write_lerobot
 from worldfoundry.data.video_write import write_video
+from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.frames import Frames
 
 
@@ -41,3 +44,55 @@ def test_one_clip_is_not_1_clips(tmp_path, capsys):
     line = ["data", "prepare", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--size", "16"]
     assert main([*line, "--num-frames", "5"]) == 0
     assert capsys.readouterr().out.startswith("1 clip in ")
+
+
+def test_a_robot_set_is_described_and_its_bad_episode_told(tmp_path, capsys):
+    root = make_v3(tmp_path / "robot")
+    assert main(["data", "inspect", str(root)]) == 0
+    said = capsys.readouterr().out
+    assert "LeRobotDataset v3.0" in said
+    assert "3 episodes, 12 rows, 1.2 s at 10 fps" in said
+    assert "idle 0.0%" in said
+    assert "2 tasks: 'push', 'pull'" in said
+    assert "no units or frames" in said
+    assert "open_lerobot" in said  # not `data prepare`, which would cut across episodes
+    main(["data", "inspect", "--json", str(root)])
+    (report,) = json.loads(capsys.readouterr().out)
+    for action in report["actions"]:
+        assert sum(action["histogram"]) == 12
+    (root / "videos/observation.images.front/chunk-000/file-001.mp4").unlink()
+    assert main(["data", "inspect", str(root)]) == 1
+    said = capsys.readouterr()
+    assert "1 episode cannot be used" in said.out
+    assert said.err.startswith(
+        f"error: {root}/videos/observation.images.front/chunk-000/file-001.mp4 must exist"
+    )
+
+
+def test_the_command_suggested_for_a_robot_set_runs(tmp_path, capsys, monkeypatch):
+    root = make_v21(tmp_path / "robot", lengths=(9, 9))
+    monkeypatch.chdir(tmp_path)
+    main(["data", "inspect", "--json", str(root)])
+    words = json.loads(capsys.readouterr().out)[0]["next"].split()
+    assert words[0] == "worldfoundry"
+    assert main(words[1:]) == 0
+    assert capsys.readouterr().out.startswith("4 clips")
+
+
+def test_an_idle_robot_a_stuck_action_and_wrong_controls_are_warned_of(tmp_path, capsys):
+    still = np.zeros((10, 7), np.float32)
+    still[:, 0] = np.minimum(np.arange(10), 4)
+    controls = ControlSpec(actions=bridge_actions(rate_hz=5.0))
+    pixels = np.zeros((10, 16, 16, 3), np.uint8)
+    episode = RecordedEpisode(task="rest", columns={"action": still}, videos={"observation.images.a": pixels})
+    write_lerobot(tmp_path / "set", [episode], LeRobotWriteConfig(fps=10.0, controls=controls))
+    main(["data", "inspect", "--json", str(tmp_path / "set")])
+    (report,) = json.loads(capsys.readouterr().out)
+    assert report["idle_share"] == 5 / 9
+    warnings = "\n".join(report["warnings"])
+    assert "nothing moves in 56%" in warnings
+    assert "says 5 actions a second, the rows come at 10" in warnings
+    assert "action dy is always 0" in warnings
+    assert "action dx is at its limit" in warnings
+    assert "no units" not in warnings
+    assert [a["unit"] for a in report["actions"]][:1] == ["m"]

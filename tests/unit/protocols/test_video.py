@@ -1,7 +1,9 @@
+import numpy as np
 import pytest
 import torch
 
-from worldfoundry.protocols.video import Frames, from_uint8, to_uint8
+from worldfoundry.core.errors import DataError
+from worldfoundry.protocols.video import Camera, Frames, from_uint8, to_uint8
 
 
 def test_every_displayed_value_comes_back_and_others_go_to_the_nearest():
@@ -26,3 +28,20 @@ def test_frames_and_clips_are_the_same_pixels_at_the_same_times():
     assert clip.pixels.shape == (1, 3, 4, 2, 5)
     assert (clip.to_frames().pixels == pixels).all()
     assert clip.to_frames().pts_seconds.tolist() == pytest.approx(frames.pts_seconds.tolist())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("intrinsics", np.eye(4)),
+        ("intrinsics", np.array([[9.0, 0, 0], [0, 9, 0], [4, 4, 1]])),
+        ("world_from_camera", np.eye(4)),
+        ("world_from_camera", np.full((2, 4, 4), np.nan)),
+        ("model", "fisheye"),
+    ],
+)
+def test_a_camera_that_is_none_is_refused_by_its_field(field, value):
+    whole = {"intrinsics": np.eye(3), "world_from_camera": np.eye(4)[None]}
+    Camera(**whole)
+    with pytest.raises(DataError, match=field):
+        Camera(**whole | {field: value})

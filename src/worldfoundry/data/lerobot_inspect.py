@@ -1,0 +1,171 @@
+"""What a LeRobotDataset holds, whether it can be used, and what stands out; no picture is decoded."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldfoundry.core.config import load_config
+from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.data.lerobot import LeRobotDataset, find_problems, open_lerobot
+from worldfoundry.data.lerobot_meta import VISUAL
+from worldfoundry.data.lerobot_rows import Rows
+from worldfoundry.data.lerobot_write import CONTROLS_PATH
+from worldfoundry.protocols.control import ActionSpec, ControlSpec
+
+IDLE_FRACTION = 1e-3
+"""A row is idle if no number of the state (without one: of the action) moves by more than this share of its range."""
+HISTOGRAM_BINS = 16
+_MOST_IDLE = 0.3
+_MOST_AT_LIMIT = 0.2
+
+
+def inspect_lerobot(root: Path) -> dict[str, Any]:
+    """A report as JSON values; ``problems`` has one line for each episode that cannot be used."""
+    dataset = open_lerobot(root)
+    problems: list[str] = []
+    good: list[Rows] = []
+    for _, found in find_problems(dataset):
+        if isinstance(found, DataError):
+            problems.append(str(found))
+        else:
+            good.append({n: v for n, v in found.items() if n in ("timestamp", "action", "observation.state")})
+    info, controls, warnings = dataset.info, *_controls(root)
+    spec = controls.actions if controls else None
+    actions = _actions(dataset, good, spec)
+    jitter = max((_jitter_seconds(rows["timestamp"], info.fps) for rows in good), default=0.0)
+    idle = _idle_share(good)
+    warnings += _warnings(dataset, actions, spec, jitter_seconds=jitter, idle_share=idle)
+    return {
+        "path": str(root),
+        "format": f"LeRobotDataset {info.version}",
+        "robot_type": info.robot_type,
+        "episodes": len(dataset),
+        "episodes_with_problems": len(problems),
+        "rows": info.num_rows,
+        "seconds": info.num_rows / info.fps,
+        "fps": info.fps,
+        "jitter_ms": jitter * 1000,
+        "idle_share": idle,
+        "tasks": list(dataset.tasks.values()),
+        "features": [
+            {"name": f.name, "dtype": f.dtype, "shape": list(f.shape), "names": list(f.names)}
+            for f in info.features.values()
+        ],
+        "actions": actions,
+        "warnings": warnings,
+        "problems": problems,
+        "next": _next(dataset, problems),
+    }
+
+
+def _controls(root: Path) -> tuple[ControlSpec | None, list[str]]:
+    path = root / CONTROLS_PATH
+    if not path.is_file():
+        return None, [f"actions and cameras have no units or frames: write {path} (a ControlSpec)"]
+    try:
+        return load_config(ControlSpec, path), []
+    except ConfigError as error:
+        return None, [str(error)]
+
+
+def _actions(dataset: LeRobotDataset, good: list[Rows], spec: ActionSpec | None) -> list[dict[str, Any]]:
+    feature = dataset.info.features.get("action")
+    if feature is None or not good:
+        return []
+    values = np.concatenate([rows["action"].reshape(len(rows["action"]), -1) for rows in good])
+    found: list[dict[str, Any]] = []
+    for k, column in enumerate(values.astype(np.float64).T):
+        channel = spec.channels[k] if spec and len(spec.channels) == values.shape[1] else None
+        named = feature.names[k] if k < len(feature.names) else str(k)
+        low, high = float(column.min()), float(column.max())
+        counts = np.histogram(column, HISTOGRAM_BINS, (low, high) if high > low else None)[0]
+        found.append(
+            {
+                "name": channel.name if channel else named,
+                "unit": channel.unit if channel else None,
+                "mode": channel.mode if channel else None,
+                "min": low,
+                "max": high,
+                "mean": float(column.mean()),
+                "std": float(column.std()),
+                "distinct": len(np.unique(column)),
+                "at_limit_share": float(np.mean((column == low) | (column == high))),
+                "histogram": counts.tolist(),
+            }
+        )
+    return found
+
+
+def _jitter_seconds(timestamps: np.ndarray, fps: float) -> float:
+    """The largest distance of a time from ``k / fps``."""
+    seconds = timestamps.astype(np.float64).reshape(-1)
+    return float(np.abs(seconds - np.arange(len(seconds)) / fps).max())
+
+
+def _idle_share(good: list[Rows]) -> float | None:
+    """Share of the rows after the first in which nothing moves; None where there is nothing to tell by."""
+    name = next((n for n in ("observation.state", "action") if good and n in good[0]), None)
+    if name is None:
+        return None
+    signals = [rows[name].reshape(len(rows[name]), -1).astype(np.float64) for rows in good]
+    span = np.ptp(np.concatenate(signals), axis=0)
+    still = np.concatenate([(np.abs(np.diff(s, axis=0)) <= IDLE_FRACTION * span).all(1) for s in signals])
+    return float(still.mean()) if len(still) else None
+
+
+def _warnings(
+    dataset: LeRobotDataset,
+    actions: list[dict[str, Any]],
+    spec: ActionSpec | None,
+    *,
+    jitter_seconds: float,
+    idle_share: float | None,
+) -> list[str]:
+    info, found = dataset.info, []
+    if "action" not in info.features:
+        found.append("there is no feature named action: a world model cannot learn to be controlled")
+    if spec and actions and spec.width != len(actions):
+        found.append(f"{CONTROLS_PATH} names {spec.width} actions, the data have {len(actions)}")
+    if spec and abs(spec.rate_hz - info.fps) > 1e-6 * info.fps:
+        found.append(f"{CONTROLS_PATH} says {spec.rate_hz:g} actions a second, the rows come at {info.fps:g}")
+    if not info.cameras:
+        found.append("there is no camera: nothing to learn a world from")
+    found += [
+        f"{f.name} is stored as images, which are not read here: convert it to video with lerobot"
+        for f in info.features.values()
+        if f.dtype in VISUAL and f.dtype != "video"
+    ]
+    if jitter_seconds > 0.1 / info.fps:
+        found.append(f"timestamps leave the {info.fps:g} Hz grid by up to {jitter_seconds * 1000:.3g} ms")
+    if idle_share is not None and idle_share > _MOST_IDLE:
+        found.append(f"nothing moves in {idle_share:.0%} of the rows: the model will learn to stand still")
+    found += _action_warnings(actions)
+    if any(not task.strip() for task in dataset.tasks.values()):
+        found.append("a task has no text")
+    return found
+
+
+def _action_warnings(actions: list[dict[str, Any]]) -> list[str]:
+    found: list[str] = []
+    for action in actions:
+        if action["distinct"] == 1:
+            found.append(f"action {action['name']} is always {action['min']:g}")
+        elif action["distinct"] > 3 and action["at_limit_share"] > _MOST_AT_LIMIT:
+            found.append(
+                f"action {action['name']} is at its limit in {action['at_limit_share']:.0%} of the rows"
+            )
+    return found
+
+
+def _next(dataset: LeRobotDataset, problems: list[str]) -> str:
+    root, info = dataset.root, dataset.info
+    if problems:
+        return "mend or drop the episodes with problems, then inspect again"
+    spans = [s.path for e in dataset.episodes for s in e.videos.values()]
+    if not spans or len(set(spans)) < len(spans):
+        # `data prepare` cuts whole files: clips would run across the borders of episodes.
+        return f"worldfoundry.data.lerobot.open_lerobot({str(root)!r}), then read_rows and read_frames by episode"
+    shortest = min(e.num_rows for e in dataset.episodes)
+    frames = 1 + min(32, shortest - 1) // 4 * 4
+    return f"worldfoundry data prepare {root / 'videos'} --out datasets/{root.name} --fps {info.fps:g} --num-frames {frames}"
