@@ -13,8 +13,9 @@ import tyro
 from worldfoundry.cli.output import check_output_folder
 from worldfoundry.cli.parse import parse
 from worldfoundry.cli.text import counted
-from worldfoundry.core.errors import ConfigError, UnknownNameError
-from worldfoundry.simulate.scenes import LEAST_SIZE_PX, SCENES
+from worldfoundry.core.errors import ConfigError
+from worldfoundry.simulate.recording import LEAST_SIZE_PX
+from worldfoundry.simulate.worlds import find_world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class SimulateArgs:
 
     scene: Annotated[str, tyro.conf.Positional]
     """Scene, or several separated by commas: free-fall, tilted-plane, u-slope, stable-stack,
-    unstable-stack, dominoes, seesaw, gyroscope."""
+    unstable-stack, dominoes, seesaw, gyroscope. After a slash, the variant of one that has some."""
     out: Path
     """Folder to make."""
     clips: int = 1
@@ -52,8 +53,7 @@ class SimulateArgs:
 
     def __post_init__(self):
         for scene in self.scenes:
-            if scene not in SCENES:
-                raise UnknownNameError("scene", scene, SCENES)
+            find_world(scene)
         least = {"clips": 1, "seed": 0, "num_frames": 1, "size": LEAST_SIZE_PX, "workers": 1}
         for name, value in least.items():
             if getattr(self, name) < value:

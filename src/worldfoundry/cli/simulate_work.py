@@ -14,12 +14,13 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import WorldFoundryError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.clip_set import write_clip_set
 from worldfoundry.data.video_write import write_video
-from worldfoundry.simulate.physics import SimulatedClip, simulate
-from worldfoundry.simulate.render import import_mujoco, usable_renderer
+from worldfoundry.simulate.film import SimulatedClip, simulate
+from worldfoundry.simulate.render.context import import_mujoco, usable_renderer
 
 if TYPE_CHECKING:
     from worldfoundry.cli.simulate import SimulateArgs
@@ -69,29 +70,57 @@ def write(options: "SimulateArgs") -> None:
     """Make ``options.out``."""
     if options.format == "clip-set":
         total = options.clips * len(options.scenes)
-        pairs = ((c.frames.pixels, {"scene": c.scene, "seed": c.seed}) for c in _simulated(options))
+        pairs = (
+            (c.frames.pixels, {"scene": c.scene, "seed": c.seed, "caption": c.caption})
+            for c in _simulated(options)
+        )
         write_clip_set(options.out, pairs, num_clips=total, fps=options.fps)
         return
     with atomic_folder(options.out) as folder:
         for clip in _simulated(options):
-            _write_clip(folder / f"{clip.scene}-{clip.seed:07d}", clip)
+            _write_clip(folder / f"{clip.scene.replace('/', '-')}-{clip.seed:07d}", clip)
 
 
 def _write_clip(stem: Path, clip: SimulatedClip) -> None:
-    """``<stem>.mp4`` to watch and ``<stem>.npz`` with the exact ground truth."""
-    write_video(stem.with_suffix(".mp4"), clip.frames)
+    """``<stem>.mp4`` to watch (``<stem>.<view>.mp4`` of several), ``<stem>.json`` to read, ``<stem>.npz`` with every array."""
+    several = len(clip.views) > 1
+    for view in clip.views:
+        name = f"{stem.name}.{view.name}.mp4" if several else f"{stem.name}.mp4"
+        write_video(stem.with_name(name), view.frames)
+    told = {
+        "scene": clip.scene,
+        "seed": clip.seed,
+        "caption": clip.caption,
+        "success": clip.success,
+        "views": [view.name for view in clip.views],
+        "controls": to_json(clip.controls),
+        "facts": clip.facts,
+    }
+    stem.with_name(f"{stem.name}.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+    np.savez_compressed(stem.with_name(f"{stem.name}.npz"), **_truth(clip), meta=json.dumps(told))
+
+
+def _truth(clip: SimulatedClip) -> dict[str, Any]:
+    """Arrays by name: of the main view as they are, of each further view behind ``<view>.``."""
     truth: dict[str, Any] = {
-        "pixels": clip.frames.pixels,
         "fps": clip.frames.fps,
-        "segmentation": clip.segmentation,
-        "depth_m": clip.depth,
-        "intrinsics_px": clip.camera.intrinsics,
-        "world_from_camera": clip.camera.world_from_camera,
         "body_names": np.array(clip.body_names),
         "body_positions_m": clip.body_positions,
         "body_quaternions_wxyz": clip.body_quaternions,
         "body_velocities": clip.body_velocities,
         "contacts": clip.contacts,
-        "meta": json.dumps({"scene": clip.scene, "seed": clip.seed}),
     }
-    np.savez_compressed(stem.with_suffix(".npz"), **truth)
+    for index, view in enumerate(clip.views):
+        prefix = f"{view.name}." if index else ""
+        truth |= {
+            f"{prefix}pixels": view.frames.pixels,
+            f"{prefix}segmentation": view.segmentation,
+            f"{prefix}depth_m": view.depth,
+            f"{prefix}intrinsics_px": view.camera.intrinsics,
+            f"{prefix}world_from_camera": view.camera.world_from_camera,
+        }
+    for name in ("actions", "trajectory"):
+        values = getattr(clip, name)
+        if values is not None:
+            truth[name] = values
+    return truth

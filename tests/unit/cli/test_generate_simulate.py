@@ -12,7 +12,7 @@ from worldfoundry.cli import simulate, simulate_work
 from worldfoundry.cli.main import main
 from worldfoundry.data.video_write import write_video
 from worldfoundry.protocols.frames import Frames
-from worldfoundry.simulate import render
+from worldfoundry.simulate.render import context
 
 
 def refusal(capsys, *args) -> str:
@@ -85,7 +85,7 @@ def test_a_dry_run_of_simulate_takes_odd_sizes_of_a_clip_set(capsys):
 @pytest.mark.parametrize("mode", [[], ["--dry-run"]])
 def test_a_renderer_that_is_not_there_is_refused(capsys, monkeypatch, mode, tmp_path):
     pytest.importorskip("mujoco")
-    monkeypatch.setattr(render, "_gl_failure", lambda: "no display")
+    monkeypatch.setattr(context, "_gl_failure", lambda: "no display")
     settings = ["free-fall", "--renderer", "gl", "--out", str(tmp_path / "out"), *mode]
     assert "'gl' needs an OpenGL context, got 'no display'" in refusal(capsys, "simulate", *settings)
 
@@ -109,4 +109,4 @@ def test_simulate_replaces_nothing(capsys, tmp_path):
 
 
 def test_the_renderers_of_the_command_are_those_of_the_simulator():
-    assert set(get_args(get_type_hints(simulate.SimulateArgs)["renderer"])) == set(render.RENDERERS)
+    assert set(get_args(get_type_hints(simulate.SimulateArgs)["renderer"])) == set(context.RENDERERS)
