@@ -6,7 +6,7 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -67,6 +67,12 @@ class SimulateArgs:
                 f"--size must be even for videos, got {self.size}; use {self.size + 1}, or --format clip-set"
             )
         check_output_folder(self.out)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What the clips depend on."""
+        names = ("scene", "clips", "seed", "num_frames", "fps", "size", "format")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def scenes(self) -> list[str]:

@@ -90,17 +90,39 @@ def test_a_renderer_that_is_not_there_is_refused(capsys, monkeypatch, mode, tmp_
     assert "'gl' needs an OpenGL context, got 'no display'" in refusal(capsys, "simulate", *settings)
 
 
-@pytest.mark.parametrize("format", ["videos", "clip-set"])
-def test_a_worker_that_dies_ends_the_command_with_one_line(capsys, monkeypatch, tmp_path, format):
-    def kill_one(clips, *_, **__):
-        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
-        return clips
+def _killing(clips, *_, **__):
+    """Instead of a progress bar: kills a worker once a clip is there."""
+    clips = iter(clips)
+    yield next(clips)
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    yield from clips
 
-    monkeypatch.setattr(simulate_work, "track", kill_one)
-    settings = ["free-fall", "--clips", "2", "--workers", "2", "--format", format]
-    said = refusal(capsys, "simulate", *settings, "--out", str(tmp_path / "out"))
+
+@pytest.mark.parametrize("format", ["videos", "clip-set"])
+def test_a_worker_that_dies_ends_the_command_with_one_line_and_the_next_one_goes_on(
+    capsys, monkeypatch, tmp_path, format
+):
+    settings = ["free-fall", "--clips", "24", "--size", "16", "--num-frames", "3", "--format", format]
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(simulate_work, "track", _killing)
+        said = refusal(capsys, "simulate", *settings, "--workers", "2", "--out", str(out))
     assert "error: one of the 2 workers died, often for want of memory; lower --workers" in said
-    assert list(tmp_path.iterdir()) == []
+    assert not out.exists()
+    assert (
+        "out was begun with other settings, got seed 0 before and 1 now; give the same to go on"
+        in refusal(capsys, "simulate", *settings, "--seed", "1", "--out", str(out))
+    )
+    assert main(["simulate", *settings, "--out", str(out)]) == 0
+    assert " of 24 clips are there" in capsys.readouterr().err
+    assert main(["simulate", *settings, "--out", str(tmp_path / "straight")]) == 0
+    assert sorted(tmp_path.iterdir()) == [out, tmp_path / "straight"]
+    for file in sorted(p.name for p in out.iterdir()):
+        resumed, straight = (out / file, tmp_path / "straight" / file)
+        if file.endswith(".npz"):
+            assert np.array_equal(np.load(resumed)["pixels"], np.load(straight)["pixels"])
+        else:
+            assert resumed.read_bytes() == straight.read_bytes(), file
 
 
 def test_simulate_replaces_nothing(capsys, tmp_path):
