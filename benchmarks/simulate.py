@@ -8,6 +8,7 @@ view, with depth and segmentation), writing (mp4, json, npz).
 """
 
 import argparse
+import itertools
 import json
 import platform
 import sys
@@ -16,8 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from worldfoundry.cli import simulate_work
-from worldfoundry.cli.simulate import SimulateArgs
+from worldfoundry.cli.simulate_work import store
 from worldfoundry.simulate.film import simulate
 from worldfoundry.simulate.worlds import WORLDS, find_world
 
@@ -25,32 +25,23 @@ from worldfoundry.simulate.worlds import WORLDS, find_world
 def measure(world: str, *, size: int, num_frames: int, clips: int, renderer: str) -> dict[str, Any]:
     """CPU seconds a clip, by part."""
     kind, variant = find_world(world)
+    settings = {"num_frames": num_frames, "fps": 10.0}
     spent = {"record": 0.0, "film": 0.0, "write": 0.0}
     views = 0
     with tempfile.TemporaryDirectory() as folder:
-        for seed in range(clips):
-            began = time.process_time()
-            kind.record(seed=seed, num_frames=num_frames, fps=10.0, variant=variant)
-            recorded = time.process_time()
-            clip = simulate(
-                world, seed=seed, num_frames=num_frames, height=size, width=size, renderer=renderer
-            )
+        for seed in range(-1, clips):  # the first one warms up
+            times = [time.process_time()]
+            kind.record(seed=max(seed, 0), variant=variant, **settings)
+            times.append(time.process_time())
+            clip = simulate(world, seed=max(seed, 0), height=size, width=size, renderer=renderer, **settings)
+            times.append(time.process_time())
+            store(clip, Path(folder) / str(seed), "videos")
+            times.append(time.process_time())
             views = len(clip.views)
-            both = time.process_time()
-            options = SimulateArgs(
-                scene=world,
-                out=Path(folder) / f"{seed}",
-                seed=seed,
-                num_frames=num_frames,
-                size=size,
-                renderer=renderer,
-            )
-            began_writing = time.process_time()
-            simulate_work.write(options)
-            written = time.process_time()
-            spent["record"] += recorded - began
-            spent["film"] += both - recorded - (recorded - began)
-            spent["write"] += written - began_writing - (both - recorded)
+            if seed >= 0:
+                record, both, write = (b - a for a, b in itertools.pairwise(times))
+                for name, value in zip(spent, (record, both - record, write), strict=True):
+                    spent[name] += value
     seconds = {name: round(value / clips, 3) for name, value in spent.items()}
     total = sum(seconds.values())
     return {
