@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from worldfoundry.core.errors import CheckpointError, ConfigError, DataError
 from worldfoundry.data.loading.buckets import Bucket
-from worldfoundry.data.loading.fit import Fit, fitted
+from worldfoundry.data.loading.fit import Fit, fitted, size_inside
 from worldfoundry.data.loading.plan import BatchPlan, PlanConfig, Window
 from worldfoundry.data.loading.source import ClipSource, OnDamage, Sample, check_sample
 
@@ -156,9 +156,12 @@ class _Windows(Dataset[_Read]):
         )
 
     def _read(self, window: Window, bucket: Bucket, number: int, damaged: list[str]) -> _Read:
-        sample = self._sources[window.source].read(window.clip, window.first, bucket.num_frames)
+        source = self._sources[window.source]
+        entry = source.entries[window.clip]
+        size = size_inside(entry.height, entry.width, bucket, self._config.fit)
+        sample = source.read(window.clip, window.first, bucket.num_frames, size=size)
         check_sample(sample, bucket.num_frames)
-        pixels, mask = fitted(sample.pixels, bucket, self._config.fit)
+        pixels, mask = fitted(sample.pixels, bucket, size)
         return _Read(number, sample, pixels, mask, damaged)
 
 

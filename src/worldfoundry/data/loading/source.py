@@ -21,7 +21,7 @@ class Sample:
     """A window as it was read."""
 
     pixels: np.ndarray
-    """uint8 [t, h, w, 3], at the size of the source."""
+    """uint8 [t, h, w, 3]."""
     fps: float
     """Frames per second."""
     name: str
@@ -51,8 +51,11 @@ class ClipSource(Protocol):
         """Length, size and rate of each clip."""
         ...
 
-    def read(self, clip: int, first: int, num_frames: int) -> Sample:
-        """Frames ``first`` to ``first + num_frames`` of a clip; a ``DataError`` names the file, the rule and what was found."""
+    def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:
+        """Frames ``first`` to ``first + num_frames`` of a clip; a ``DataError`` names the file, the rule and what was found.
+
+        ``size`` (rows, columns) is what the frames will be resized to: a source that can do so on the way may.
+        """
         ...
 
 
@@ -65,8 +68,8 @@ class ClipSetSource:
         t, h, w = opened.pixels.shape[1:4]
         self.entries = [Entry(num_frames=t, height=h, width=w, fps=opened.fps)] * len(opened)
 
-    def read(self, clip: int, first: int, num_frames: int) -> Sample:
-        """A copy of the window."""
+    def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:  # noqa: ARG002
+        """A copy of the window, at its own size."""
         pixels = np.array(self._set.pixels[clip, first : first + num_frames])
         return Sample(
             pixels=pixels, fps=self._set.fps, name=f"{self.name}[{clip}]", facts=self._set.rows[clip]
@@ -96,12 +99,15 @@ class FileSource:
             self.entries.append(Entry(num_frames=len(seconds), height=info.height, width=info.width, fps=fps))
         self.digest = "|".join(f"{p.name}:{p.stat().st_size}" for p in self._files)
 
-    def read(self, clip: int, first: int, num_frames: int) -> Sample:
-        """Decode the window, from the keyframe before it."""
+    def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:
+        """Decode the window, from the keyframe before it; resized while colours are converted, which costs least."""
         path, seconds = self._files[clip], self._seconds[clip]
         # Half a frame early: the same instant may come out of another sum of the container's ticks.
         start = (seconds[first - 1] + seconds[first]) / 2 if first else 0.0
-        frames = read_video(path, start_seconds=float(start), max_frames=num_frames)
+        height, width = size
+        frames = read_video(
+            path, start_seconds=float(start), max_frames=num_frames, height=height, width=width
+        )
         return Sample(pixels=frames.pixels, fps=self.entries[clip].fps, name=str(path))
 
 

@@ -10,7 +10,7 @@ import torch
 from worldfoundry.core.errors import CheckpointError, ConfigError, DataError
 from worldfoundry.data.clip_set import open_clip_set, write_clip_set
 from worldfoundry.data.loading.buckets import Bucket, Entry
-from worldfoundry.data.loading.fit import fitted
+from worldfoundry.data.loading.fit import fitted, size_inside
 from worldfoundry.data.loading.loader import Batch, ClipLoader, LoaderConfig
 from worldfoundry.data.loading.plan import PlanConfig
 from worldfoundry.data.loading.source import ClipSetSource, FileSource, Sample
@@ -31,7 +31,8 @@ class Numbers:
         self.entries = [Entry(num_frames=6, height=16, width=16, fps=10.0)] * count
         self.broken, self.nan = broken, nan
 
-    def read(self, clip: int, first: int, num_frames: int) -> Sample:
+    def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:
+        assert size == (16, 16)
         length = num_frames - 1 if clip in self.broken else num_frames
         actions = np.full((length, 2), np.nan if clip in self.nan else float(first), np.float32)
         return Sample(
@@ -146,7 +147,7 @@ def test_a_window_of_a_file_has_the_frames_of_the_whole_video(tmp_path):
     assert source.entries == [Entry(num_frames=14, height=32, width=32, fps=12.5)]
     whole = read_video(tmp_path / "a.mp4").pixels
     for first in (0, 1, 5, 11):
-        assert np.array_equal(source.read(0, first, 3).pixels, whole[first : first + 3])
+        assert np.array_equal(source.read(0, first, 3, size=(32, 32)).pixels, whole[first : first + 3])
 
 
 def test_a_file_that_is_none_stops_or_is_told(tmp_path):
@@ -163,11 +164,13 @@ def test_a_file_that_is_none_stops_or_is_told(tmp_path):
 def test_padding_reflects_and_says_where():
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 255, (2, 12, 20, 3), dtype=np.uint8)
-    padded, mask = fitted(pixels, Bucket(height=20, width=20, num_frames=2), "pad")
+    bucket = Bucket(height=20, width=20, num_frames=2)
+    padded, mask = fitted(pixels, bucket, size_inside(12, 20, bucket, "pad"))
     assert np.array_equal(padded[:, :12], pixels)
     assert np.array_equal(padded[:, 12], pixels[:, 10])
     assert np.array_equal(mask, np.arange(20)[:, None].repeat(20, 1) >= 12)
-    cropped, mask = fitted(pixels, Bucket(height=12, width=12, num_frames=2), "crop")
+    bucket = Bucket(height=12, width=12, num_frames=2)
+    cropped, mask = fitted(pixels, bucket, size_inside(12, 20, bucket, "crop"))
     assert np.array_equal(cropped, pixels[:, :, 4:16])
     assert not mask.any()
 

@@ -17,7 +17,7 @@ def entry(num_frames: int = 9, height: int = 32, width: int = 32) -> Entry:
 
 
 def windows_of(plan: BatchPlan, numbers: range) -> list[tuple[int, int, int]]:
-    return [tuple(w) for n in numbers for w in plan.batch(n)[1]]
+    return [(w.source, w.clip, w.first) for n in numbers for w in plan.batch(n)[1]]
 
 
 def test_every_window_comes_once_before_any_comes_again():
