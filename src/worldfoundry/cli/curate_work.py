@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
 from rich.progress import Progress as Bar
 
+from worldfoundry.cli.parse import usage_errors
 from worldfoundry.core.config import from_json, to_json
-from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.core.errors import ConfigError, DataError, UnknownNameError
 from worldfoundry.curate.collect import collect
 from worldfoundry.curate.config import CurateConfig, settings_of
 from worldfoundry.curate.encode import TROUBLE
@@ -154,7 +155,7 @@ def report(options: "args.ReportArgs") -> Outcome:
         path = store.url(pages.write_report(store))
         return {"report": path}, f"report {path}", 0
     curated = load_set(store)
-    config = with_settings(curated.config, options.set)
+    config = _with_set(curated.config, options.set)
     now, then = _counts(curated.rows), _counts(curated.decided(config))
     facts: dict[str, Any] = {"settings": list(options.set), "now": now, "then": then}
     lines = [f"{'':<28}{'now':>8}{'then':>8}"]
@@ -174,7 +175,7 @@ def select(options: "args.SelectArgs") -> Outcome:
 def _select(options: "args.SelectArgs", store: Store) -> Outcome:
     curated = load_set(store)
     kept = {row["clip_id"] for row in curated.rows if row["decision"] == "kept"}
-    decided = curated.decided(with_settings(curated.config, options.set))
+    decided = curated.decided(_with_set(curated.config, options.set))
     by_id = {row["clip_id"]: row for row in curated.rows}
     chosen = [
         {**by_id[r["clip_id"]], "repeat": r["repeat"]}
@@ -206,7 +207,13 @@ def status(options: "args.StatusArgs") -> Outcome:
         "clips": len(store.names("clips")),
         "counts": manifest.get("counts", {}),
     }
-    return facts, "\n".join(f"{key:<16} {value}" for key, value in facts.items()), 0
+    return facts, "\n".join(f"{key:<16} {_in_words(value)}" for key, value in facts.items()), 0
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name}" for name, count in value.items()) or "none"
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def gc(options: "args.GcArgs") -> Outcome:
@@ -241,6 +248,12 @@ def export(options: "args.ExportArgs") -> Outcome:
     return facts, "\n".join(f"{key:<10} {value}" for key, value in facts.items()), 0
 
 
+def _with_set(config: CurateConfig, settings: tuple[str, ...]) -> CurateConfig:
+    """Like ``with_settings``; what is wrong with them is an error of the command line."""
+    with usage_errors(["--set", *settings]):
+        return with_settings(config, settings)
+
+
 def with_settings(config: CurateConfig, settings: tuple[str, ...]) -> CurateConfig:
     """A configuration with some settings replaced, given as ``name=value`` with dotted names."""
     document = to_json(config)
@@ -253,8 +266,7 @@ def with_settings(config: CurateConfig, settings: tuple[str, ...]) -> CurateConf
         for part in path:
             place = place.get(part) if isinstance(place, dict) else None
         if not isinstance(place, dict) or (last not in place and path[-1:] != ["target"]):
-            known = ", ".join(settings_of(config))
-            raise ConfigError(f"--set {name!r} must be a setting, got none of that name; known: {known}")
+            raise UnknownNameError("setting of --set", name, settings_of(config))
         try:
             place[last] = json.loads(text)
         except ValueError:

@@ -77,6 +77,9 @@ class DecodeArgs(_Settings):
     out: Path
     """File to write, .mp4, or .png of a single frame."""
 
+    model: str = ""
+    """What to decode with; empty: the tokenizer that the file names. Other weights than those that encoded are refused."""
+
     def __post_init__(self):
         check_output_file(self.out, _suffix(self.out), inputs=[self.source], overwrite=self.overwrite)
 

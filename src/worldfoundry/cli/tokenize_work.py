@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,6 +65,8 @@ def encode(options: "EncodeArgs") -> str:
 def decode(options: "DecodeArgs") -> str:
     """Write the video of latents; refuses latents of other weights."""
     with LatentReader(options.source) as reader:
+        model = options.model or reader.facts.get("model", "")
+        options = replace(options, model=model, overwrite=True)  # what may be overwritten was asked before
         tokenizer = load_tokenizer(options.model, options=options.opening)
         statistics = _check_origin(options, reader, tokenizer)
         coder = _coder(options, tokenizer)

@@ -27,6 +27,7 @@ from worldfoundry.curate.index import CuratedSet, load_set, read_embeddings
 from worldfoundry.curate.records import Row, write_json
 from worldfoundry.curate.shard import write_shards
 from worldfoundry.curate.store import Store
+from worldfoundry.curate.tables import read_table
 
 _ROOT = uuid.UUID("6f1d6f54-95f6-5e0f-8c1f-0c1a0f7d5e2b")
 """Name space of the UUIDs of clips and sources."""
@@ -235,7 +236,7 @@ def _videos(rows: Sequence[Row]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _parquet(work: _Export) -> dict[str, int]:
-    table = pq.read_table(io.BytesIO(work.curated.store.read_bytes("index.parquet")))
+    table = read_table(work.curated.store, "index.parquet")
     kept = [decision == "kept" for decision in table["decision"].to_pylist()]
     work.table("clips.parquet", table.filter(pa.array(kept, pa.bool_())))
     work.table("rejected.parquet", table.filter(pa.array([not k for k in kept], pa.bool_())))

@@ -28,6 +28,7 @@ from worldfoundry.curate.decide import decide_again
 from worldfoundry.curate.records import SCHEMA, Analysis, Row, load_analysis, read_json, source_path
 from worldfoundry.curate.similarities import Similarities, read_similarities
 from worldfoundry.curate.store import Store
+from worldfoundry.curate.tables import read_table
 
 _FIRST = {
     "clip_id": pa.string(),
@@ -91,7 +92,7 @@ def schema_of_index(store: Store, name: str = "index.parquet") -> pa.Schema:
 def read_index(store: Store, name: str = "index.parquet") -> list[Row]:
     """The rows of an index."""
     try:
-        return pq.read_table(io.BytesIO(store.read_bytes(name))).to_pylist()
+        return read_table(store, name).to_pylist()
     except (OSError, pa.ArrowException) as error:
         raise DataError(
             f"{store.url(name)} must be the index of a curated set, got {error}; finish it with 'worldfoundry curate run'"
@@ -112,7 +113,7 @@ def read_embeddings(store: Store) -> dict[str, np.ndarray]:
     """Embeddings by clip; empty where no model gave any."""
     if not store.exists("embeddings.parquet"):
         return {}
-    table = pq.read_table(io.BytesIO(store.read_bytes("embeddings.parquet")))
+    table = read_table(store, "embeddings.parquet")
     ids, values = table["clip_id"].to_pylist(), table["embedding"].to_pylist()
     return {k: np.array(v, np.float32) for k, v in zip(ids, values, strict=True)}
 

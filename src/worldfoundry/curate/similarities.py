@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from worldfoundry.curate.detect import alignment, descriptor
 from worldfoundry.curate.records import timeline_key
 from worldfoundry.curate.store import Store
+from worldfoundry.curate.tables import read_table
 
 NAME = "similarities.parquet"
 """Name in a set."""
@@ -42,7 +43,7 @@ class Similarities:
 def read_similarities(store: Store) -> dict[Pair, float]:
     """Stored similarities; none where another version of the detector compared."""
     try:
-        table = pq.read_table(io.BytesIO(store.read_bytes(NAME)))
+        table = read_table(store, NAME)
     except FileNotFoundError:
         return {}
     if (table.schema.metadata or {}).get(_KEY) != _compared_by():
