@@ -11,13 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from worldfoundry.simulate.arm.pose import Pose, deltas_between, pose_at
-from worldfoundry.simulate.arm.simulator import ArmSimulator
-from worldfoundry.simulate.arm.task import DIRECTIONS, LIFTED_M, Task
+from worldfoundry.simulate.arm.robot import FINGER_TRAVEL_M
+from worldfoundry.simulate.arm.simulator import ArmSimulator, finger_depth
+from worldfoundry.simulate.arm.task import DIRECTIONS, LIFTED_M, Task, gap_to_segment
 from worldfoundry.simulate.arm.things import Thing
 
 _FASTEST_M_S, _FASTEST_RAD_S = 0.5, 3.0
 _LONGEST_M, _LONGEST_RAD = 0.05, 0.3
-_LOWEST_M = 0.016
+_LOWEST_M = 0.0135
 _PUSH_OPENING = 0.3
 _MOST_ATTEMPTS = 3
 _AT_HOME_M = np.array([[0.34, 0.5], [-0.15, 0.15], [0.19, 0.27]])
@@ -230,27 +231,47 @@ def _crowding(simulator: ArmSimulator, thing: Thing, yaw: float) -> float:
 
 
 def _play(hand: _Hand) -> Iterator[np.ndarray]:
-    """Smooth random motion, low enough to push things, never pressing on one from above."""
+    """Smooth random motion, half of it past and through things, never pressing on one from above."""
     velocity = np.zeros(6)
     while True:
-        goal = hand.somewhere(_PLAY_M, tilt_rad=0.35, yaw_rad=1.2)
-        hand.pace, hand.opening = hand.rng.uniform(0.3, 0.9), float(hand.rng.uniform())
-        for _ in range(int(hand.rng.integers(4, 10))):
-            wanted = hand.towards(_lifted_over(hand.simulator, goal))
-            velocity = 0.5 * velocity + 0.5 * wanted[:6]
-            yield np.append(velocity, hand.opening)
+        hand.pace = hand.rng.uniform(0.4, 0.9)
+        for goal in _play_goals(hand):
+            for _ in range(int(hand.rng.integers(4, 9))):
+                wanted = hand.towards(_lifted_over(hand, goal))
+                velocity = 0.4 * velocity + 0.6 * wanted[:6]
+                yield np.append(velocity, hand.opening)
 
 
-def _lifted_over(simulator: ArmSimulator, goal: Pose) -> Pose:
-    """The pose, raised where the way down to it ends on a thing."""
-    now = simulator.setpoint.position
+def _play_goals(hand: _Hand) -> tuple[Pose, ...]:
+    """Somewhere with any opening, or with narrow fingers from one side of a thing to the other."""
+    if hand.rng.uniform() < 0.4:
+        hand.opening = float(hand.rng.uniform())
+        return (hand.somewhere(_PLAY_M, tilt_rad=0.35, yaw_rad=1.2),)
+    hand.opening = float(hand.rng.uniform(0, 0.3))
+    things = hand.simulator.table.things
+    thing, angle = things[hand.rng.integers(len(things))], hand.rng.uniform(-math.pi, math.pi)
+    there, ahead = hand.simulator.thing_pose(thing).position[:2], np.array([math.cos(angle), math.sin(angle)])
+    turns = np.append(hand.rng.uniform(-0.15, 0.15, 2), hand.rng.uniform(-1.2, 1.2))
+    low = finger_depth(turns) + 0.008
+    begin, end = there - (thing.radius_m + 0.065) * ahead, there + hand.rng.uniform(0.02, 0.1) * ahead
+    return tuple(pose_at(np.append(point, low), turns) for point in (begin, begin, end))
+
+
+def _lifted_over(hand: _Hand, goal: Pose) -> Pose:
+    """The pose, raised where the fingers would come down on a thing on the way."""
+    simulator, now = hand.simulator, hand.simulator.setpoint
+    depth = finger_depth(np.maximum(np.abs(now.roll_pitch_yaw), np.abs(goal.roll_pitch_yaw)))
+    highest = now.position[2] + finger_depth(now.roll_pitch_yaw) - 0.016  # of the two tips, if they are tilted
+    reach = 0.035 + FINGER_TRAVEL_M * max(hand.opening, simulator.opening)
     floor = 0.0
     for thing in simulator.table.things:
         there = simulator.thing_pose(thing).position
-        top = there[2] + thing.top_m + 0.02
-        near = min(math.dist(there[:2], now[:2]), math.dist(there[:2], goal.position[:2]))
-        if near < thing.radius_m + 0.08 and now[2] > top - 0.01:
-            floor = max(floor, top)
+        top = there[2] + thing.top_m
+        gap = gap_to_segment(now.position[:2], goal.position[:2], there[:2])
+        is_beside = highest < top - 0.005
+        is_within = math.dist(now.position[:2], there[:2]) < thing.inner_radius_m
+        if gap < thing.radius_m + reach and (is_within or not is_beside):
+            floor = max(floor, top + depth + 0.015)
     position = goal.position.copy()
     position[2] = max(position[2], floor)
     return Pose(position=position, quaternion=goal.quaternion)

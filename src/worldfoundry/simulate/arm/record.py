@@ -64,7 +64,7 @@ ARM = World(record=record_arm, variants=BEHAVIOURS)
 def _carry_out(
     simulator: ArmSimulator, task: Task, rng: np.random.Generator, *, num_frames: int
 ) -> dict[str, np.ndarray]:
-    """State at each frame and the action that follows it; the last action is planned, but its end is not seen."""
+    """State at each frame and the action that follows it; the simulator is left at the last frame."""
     actions = actions_for(task, simulator, rng)
     things, model = simulator.table.things, simulator.model
     log = {
@@ -75,6 +75,7 @@ def _carry_out(
         "hand": np.empty((num_frames, 4, 4)),
         "actions": np.empty((num_frames, ACTION_WIDTH)),
     }
+    last = simulator.state
     for t in range(num_frames):
         log["qpos"][t], log["qvel"][t] = simulator.data.qpos, simulator.data.qvel
         log["robot_state"][t] = simulator.robot_state
@@ -82,8 +83,9 @@ def _carry_out(
         hand = joined(WORLD_FROM_ROBOT, simulator.end_effector)
         log["hand"][t] = np.eye(4)
         log["hand"][t, :3, :3], log["hand"][t, :3, 3] = hand.rotation, hand.position
-        act = simulator.step if t < num_frames - 1 else simulator.limited
-        log["actions"][t] = act(next(actions))
+        last = simulator.state
+        log["actions"][t] = simulator.step(next(actions))
+    simulator.state = last
     return log
 
 

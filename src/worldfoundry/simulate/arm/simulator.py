@@ -2,19 +2,19 @@
 
 An action is dx, dy, dz (m), droll, dpitch, dyaw (rad) in the end effector's own axes, and the gripper from 0 (closed) to 1
 (open); see ``pose``. It moves the *setpoint*; servos make the robot follow within the time of one action. What the robot
-cannot do (beyond its workspace, joints or speed) is shortened, and ``step`` gives back what it executed.
+cannot do (beyond its workspace, joints or speed, or because something is in the way) is shortened, and ``step`` gives back
+what it executed: adding that up from the start gives where the end effector is, within ``LAG_M`` and ``LAG_RAD``.
 """
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from worldfoundry.core.errors import ConfigError
 from worldfoundry.protocols.control import ActionSpec, bridge_actions
 from worldfoundry.simulate.arm.kinematics import Kinematics, site_pose
-from worldfoundry.simulate.arm.pose import Pose, deltas_between, inverted, joined, moved, pose_at
+from worldfoundry.simulate.arm.pose import Pose, angle_between, deltas_between, inverted, joined, moved, pose_at
 from worldfoundry.simulate.arm.robot import (
     DAMPINGS,
     END_EFFECTOR,
@@ -34,16 +34,22 @@ ACTION_WIDTH = 7
 """Numbers of an action."""
 STATE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "gripper")
 """What ``robot_state`` holds: pose in the robot's axes (m, rad), and the gripper's opening from 0 to 1."""
-WORKSPACE_M = np.array([[0.24, 0.60], [-0.28, 0.28], [0.013, 0.36]])
-"""float64 [3, 2], where the end effector may go in the robot's axes."""
+WORKSPACE_M = np.array([[0.24, 0.60], [-0.28, 0.28], [0.0, 0.36]])
+"""float64 [3, 2], where the end effector may go in the robot's axes, if no finger comes nearer to the table than 5 mm."""
 TURNS_RAD = np.array([[-0.5, 0.5], [-0.5, 0.5], [-2.0, 2.0]])
 """float64 [3, 2], lowest and highest roll, pitch and yaw."""
 
+LAG_M, LAG_RAD = 0.005, 0.025
+"""How far the end effector may stay behind its setpoint before it stops."""
+
+_TABLE_GAP_M = 0.005
 _LONGEST_TIMESTEP_SECONDS = 0.0025
 _SETTLE_SECONDS = 0.4
 _SETTLED_M_S = 0.02
 _MOST_DRAWS = 32
 _SHORTER = (1.0, 0.5, 0.25, 0.125)
+_BLOCKED = (1.0, 0.5)
+_STAY = np.array([0.0, 0, 0, 0, 0, 0, 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,25 +110,22 @@ class ArmSimulator:
         self._mujoco.mj_kinematics(self.model, self.data)
 
     def step(self, action: np.ndarray) -> np.ndarray:
-        """Carry out one action [7] and give back what was executed, float32 [7]: ``limited(action)``."""
-        executed, setpoint, angles = self._plan(action)
-        speed = (angles - self._angles) * self.rate_hz
-        fingers, most = self.data.ctrl[6:].copy(), FINGER_SPEED_M_S / self.rate_hz
-        travel = np.clip(float(executed[6]) * FINGER_TRAVEL_M - fingers, -most, most)
-        for k in range(1, self._substeps + 1):
-            share = k / self._substeps
-            # The servos damp; what the damping would take from the wanted speed is added to the wanted angle.
-            wanted = self._angles + share * (angles - self._angles)
-            self.data.ctrl[:6] = wanted + DAMPINGS / GAINS * speed
-            self.data.ctrl[6:] = fingers + share * travel
-            self._mujoco.mj_step(self.model, self.data)
-        self._setpoint, self._angles = setpoint, angles
-        self._mujoco.mj_kinematics(self.model, self.data)
-        return executed
+        """Carry out one action [7] and give back what was executed, float32 [7].
 
-    def limited(self, action: np.ndarray) -> np.ndarray:
-        """What ``step`` would execute of an action [7], float32 [7]: inside the workspace, the joints and their speed."""
-        return self._plan(action)[0]
+        If something in the way keeps the end effector farther than ``LAG_M`` or ``LAG_RAD`` from its setpoint, the motion is
+        taken back and half of it is tried, then none.
+        """
+        before, wanted = self.state, _checked(action)
+        for share in _BLOCKED:
+            executed, setpoint, angles = self._plan(wanted * np.append(np.full(6, share), 1))
+            self._advance(angles, float(executed[6]))
+            self._setpoint, self._angles = setpoint, angles
+            if self._keeps_up():
+                return executed
+            self.state = before
+        executed, _, _ = self._plan(wanted * _STAY)
+        self._advance(self._angles, float(executed[6]))
+        return executed
 
     @property
     def setpoint(self) -> Pose:
@@ -159,8 +162,28 @@ class ArmSimulator:
         pairs = self.model.geom_bodyid[touching]
         return bool(((pairs == body).any(1) & np.isin(pairs, fingers).any(1)).any())
 
+    def _advance(self, angles: np.ndarray, opening: float) -> None:
+        """Let the servos go evenly to joint angles [6], and the fingers towards an opening, within one action's time."""
+        speed = (angles - self._angles) * self.rate_hz
+        fingers, most = self.data.ctrl[6:].copy(), FINGER_SPEED_M_S / self.rate_hz
+        travel = np.clip(opening * FINGER_TRAVEL_M - fingers, -most, most)
+        for k in range(1, self._substeps + 1):
+            share = k / self._substeps
+            # The servos damp; what the damping would take from the wanted speed is added to the wanted angle.
+            wanted = self._angles + share * (angles - self._angles)
+            self.data.ctrl[:6] = wanted + DAMPINGS / GAINS * speed
+            self.data.ctrl[6:] = fingers + share * travel
+            self._mujoco.mj_step(self.model, self.data)
+        self._mujoco.mj_kinematics(self.model, self.data)
+
+    def _keeps_up(self) -> bool:
+        """Whether the end effector is where it is told to be."""
+        there, wanted = self.end_effector, self._setpoint
+        gap = there.position - wanted.position
+        return bool((gap * gap).sum() <= LAG_M**2 and angle_between(there, wanted) <= LAG_RAD)
+
     def _plan(self, action: np.ndarray) -> tuple[np.ndarray, Pose, np.ndarray]:
-        """The executed action, and the setpoint and angles that it leads to."""
+        """The part of an action that the robot can do, and the setpoint and angles that it leads to."""
         wanted = _checked(action)
         inside = _clipped(moved(self._setpoint, wanted[:6]))
         deltas = deltas_between(self._setpoint, inside)
@@ -210,6 +233,12 @@ class ArmSimulator:
         return self._mujoco.mj_stateSize(self.model, self._mujoco.mjtState.mjSTATE_INTEGRATION)
 
 
+def finger_depth(roll_pitch_yaw: np.ndarray) -> float:
+    """How far open fingers reach below the end effector at most, metres."""
+    roll, pitch = roll_pitch_yaw[0], roll_pitch_yaw[1]
+    return 0.008 + 0.055 * abs(math.sin(roll)) + 0.011 * abs(math.sin(pitch))
+
+
 def _checked(action: np.ndarray) -> np.ndarray:
     """An action as float64 [7] of float32 numbers, the gripper in 0 to 1."""
     values = np.asarray(action, np.float32).astype(float)
@@ -224,8 +253,9 @@ def _checked(action: np.ndarray) -> np.ndarray:
 
 def _clipped(pose: Pose) -> Pose:
     """The nearest position and turns that are allowed."""
-    position = np.clip(pose.position, *WORKSPACE_M.T)
     turns = np.clip(pose.roll_pitch_yaw, *TURNS_RAD.T)
+    position = np.clip(pose.position, *WORKSPACE_M.T)
+    position[2] = max(position[2], _TABLE_GAP_M + finger_depth(turns))
     if (position == pose.position).all() and (turns == pose.roll_pitch_yaw).all():
         return pose
     return pose_at(position, turns)

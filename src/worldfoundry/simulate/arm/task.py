@@ -140,7 +140,7 @@ def _room_for_push(
     begin = thing.position - (thing.radius_m + _SPARE_M) * direction
     end = thing.position + distance_m * direction
     room = [
-        _gap(begin, end, other.position) - thing.radius_m - other.radius_m
+        gap_to_segment(begin, end, other.position) - thing.radius_m - other.radius_m
         for other in things
         if other != thing
     ]
@@ -149,8 +149,8 @@ def _room_for_push(
     return float(min(*room, *edges))
 
 
-def _gap(begin: np.ndarray, end: np.ndarray, point: np.ndarray) -> float:
+def gap_to_segment(begin: np.ndarray, end: np.ndarray, point: np.ndarray) -> float:
     """Distance of a point from a line segment."""
     way = end - begin
-    share = np.clip(((point - begin) * way).sum() / (way * way).sum(), 0, 1)
+    share = np.clip(((point - begin) * way).sum() / max((way * way).sum(), 1e-12), 0, 1)
     return math.dist(begin + share * way, point)

@@ -212,10 +212,10 @@ def _tray(rng: np.random.Generator) -> _Form:
 def _plate(rng: np.random.Generator) -> _Form:
     r = rng.uniform(0.055, 0.063)
     return _Form(
-        geoms=[f'type="cylinder" size="{r:.4f} 0.004" pos="0 0 0.004"'],
+        geoms=[f'type="cylinder" size="{r:.4f} 0.005" pos="0 0 0.005"'],
         radius=r,
         bottom=0.0,
-        top=0.008,
+        top=0.01,
         inner=r,
     )
 
