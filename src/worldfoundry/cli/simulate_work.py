@@ -108,7 +108,7 @@ def _one_thread() -> None:
 
 
 def _write(plan: dict[str, Any], folder: Path, job: _Job) -> None:
-    """Simulate one clip and write what the format keeps of it; the ``.npz`` comes last and says that all is there."""
+    """Simulate one clip and store it."""
     clip = simulate(
         job.scene,
         seed=job.seed,
@@ -118,11 +118,16 @@ def _write(plan: dict[str, Any], folder: Path, job: _Job) -> None:
         width=plan["size"],
         renderer=plan["renderer"],
     )
+    store(clip, folder / job.stem, plan["format"])
+
+
+def store(clip: SimulatedClip, stem: Path, format: str) -> None:
+    """Write what ``format`` keeps of a clip; ``<stem>.npz`` comes last and says that all is there."""
     meta = json.dumps(_told(clip))
-    if plan["format"] == "videos":
-        _write_videos(folder / job.stem, clip)
-    with atomic_path(folder / f"{job.stem}.npz") as temporary:
-        if plan["format"] == "videos":
+    if format == "videos":
+        _write_videos(stem, clip)
+    with atomic_path(stem.with_name(f"{stem.name}.npz")) as temporary:
+        if format == "videos":
             np.savez_compressed(temporary, **_truth(clip), meta=meta)
         else:
             np.savez(temporary, pixels=clip.frames.pixels, meta=meta)
