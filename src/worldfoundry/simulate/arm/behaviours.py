@@ -261,7 +261,9 @@ def _lifted_over(hand: _Hand, goal: Pose) -> Pose:
     """The pose, raised where the fingers would come down on a thing on the way."""
     simulator, now = hand.simulator, hand.simulator.setpoint
     depth = finger_depth(np.maximum(np.abs(now.roll_pitch_yaw), np.abs(goal.roll_pitch_yaw)))
-    highest = now.position[2] + finger_depth(now.roll_pitch_yaw) - 0.016  # of the two tips, if they are tilted
+    highest = (
+        now.position[2] + finger_depth(now.roll_pitch_yaw) - 0.016
+    )  # of the two tips, if they are tilted
     reach = 0.035 + FINGER_TRAVEL_M * max(hand.opening, simulator.opening)
     floor = 0.0
     for thing in simulator.table.things:

@@ -5,18 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from worldfoundry.simulate.arm.task import LIFTED_M, Task, is_pushed
+from worldfoundry.simulate.arm.task import DIRECTIONS, LIFTED_M, PUSHED_M, Task, is_pushed
 from worldfoundry.simulate.arm.things import Thing
 from worldfoundry.simulate.words import listed, sentence, with_article
 
 _NEARER_M = 0.04
 _SHIFTED_M = 0.015
-_WORDS = (
-    (np.array([0.0, 1.0]), "to the left"),
-    (np.array([0.0, -1.0]), "to the right"),
-    (np.array([1.0, 0.0]), "away from the robot"),
-    (np.array([-1.0, 0.0]), "towards the robot"),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,17 +29,15 @@ class Track:
 
 def caption_of(task: Task, things: tuple[Thing, ...], track: Track) -> str:
     """What the robot did, what else it shifted, and what there is on the table."""
+    told = None if task.behaviour == "reach" else task.thing
     shifted = [
-        thing.name
-        for thing in things
-        if thing != task.thing and _farthest(track.things[thing.name]) > _SHIFTED_M
+        thing.name for thing in things if thing != told and _farthest(track.things[thing.name]) > _SHIFTED_M
     ]
-    said = [sentence("a robot arm " + _deed(task, track))]
+    deed = "a robot arm " + _deed(task, track)
     if shifted:
-        also = "also shifts" if task.thing is not None else "shifts"
-        said.append(sentence(f"it {also} the " + listed([f"{name}" for name in shifted])))
-    said.append(sentence("on the table: " + listed([with_article(thing.name) for thing in things])))
-    return " ".join(said)
+        deed += "; it also shifts the " + listed(shifted)
+    there = "on the table: " + listed([with_article(thing.name) for thing in things])
+    return sentence(deed) + " " + sentence(there)
 
 
 def _deed(task: Task, track: Track) -> str:
@@ -80,8 +72,8 @@ def _shift(task: Task, way: np.ndarray, name: str) -> str:
     length = math.hypot(way[0], way[1])
     if length < _SHIFTED_M:
         return f"nudges {name}"
-    best = max(_WORDS, key=lambda word: float((way[:2] * word[0]).sum()))
-    return f"pushes {name} a little {best[1]}" if length < 0.04 else f"pushes {name} {best[1]}"
+    main = max(DIRECTIONS, key=lambda direction: float((way[:2] * DIRECTIONS[direction]).sum()))
+    return f"pushes {name} {'a little ' if length < PUSHED_M else ''}{main}"
 
 
 def _farthest(path: np.ndarray) -> float:

@@ -14,7 +14,15 @@ import numpy as np
 from worldfoundry.core.errors import ConfigError
 from worldfoundry.protocols.control import ActionSpec, bridge_actions
 from worldfoundry.simulate.arm.kinematics import Kinematics, site_pose
-from worldfoundry.simulate.arm.pose import Pose, angle_between, deltas_between, inverted, joined, moved, pose_at
+from worldfoundry.simulate.arm.pose import (
+    Pose,
+    angle_between,
+    deltas_between,
+    inverted,
+    joined,
+    moved,
+    pose_at,
+)
 from worldfoundry.simulate.arm.robot import (
     DAMPINGS,
     END_EFFECTOR,
@@ -56,6 +64,8 @@ _STAY = np.array([0.0, 0, 0, 0, 0, 0, 1])
 class ArmState:
     """Everything that the next step depends on; valid for the table of one seed."""
 
+    seed: int
+    """Of the table."""
     physics: np.ndarray
     """float64, MuJoCo's integration state."""
     setpoint: Pose
@@ -81,7 +91,7 @@ class ArmSimulator:
 
     def reset(self, seed: int) -> ArmState:
         """Set up the seed's table and robot: the first draw in which everything comes to rest where it was put."""
-        rng = np.random.default_rng(seed)
+        self._seed, rng = seed, np.random.default_rng(seed)
         for _ in range(_MOST_DRAWS):
             self._load(draw_table_top(rng))
             start = self._draw_start(rng)
@@ -94,14 +104,13 @@ class ArmSimulator:
         """The state now; setting it goes back there exactly."""
         physics = np.empty(self._state_size())
         self._mujoco.mj_getState(self.model, self.data, physics, self._mujoco.mjtState.mjSTATE_INTEGRATION)
-        return ArmState(physics=physics, setpoint=self._setpoint, angles=self._angles.copy())
+        return ArmState(seed=self._seed, physics=physics, setpoint=self._setpoint, angles=self._angles.copy())
 
     @state.setter
     def state(self, state: ArmState) -> None:
-        if len(state.physics) != self._state_size():
+        if state.seed != self._seed:
             raise ConfigError(
-                f"state must have {self._state_size()} numbers as this table's, got {len(state.physics)}; "
-                "reset with the seed that it came from"
+                f"state must be of the table of seed {self._seed}, got one of {state.seed}; reset({state.seed}) first"
             )
         self._mujoco.mj_setState(
             self.model, self.data, state.physics, self._mujoco.mjtState.mjSTATE_INTEGRATION
