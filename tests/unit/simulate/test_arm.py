@@ -183,7 +183,7 @@ def test_things_stand_on_the_table_at_the_start_and_are_in_the_picture():
 
 
 def test_the_same_seed_gives_the_same_bytes_and_a_longer_clip_begins_with_the_shorter_one():
-    long, short, again = recorded("random", 5), recorded("random", 5, num_frames=9)
+    long, short = recorded("random", 5), recorded("random", 5, num_frames=9)
     again = record_arm(seed=5, num_frames=9, fps=10.0, variant="random")
     for field in ("qpos", "qvel", "actions"):
         assert getattr(short, field).tobytes() == getattr(again, field).tobytes()

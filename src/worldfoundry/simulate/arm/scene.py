@@ -30,7 +30,7 @@ WORLD_FROM_ROBOT = Pose(
     position=BASE_M, quaternion=np.array([math.cos(BASE_YAW_RAD / 2), 0, 0, math.sin(BASE_YAW_RAD / 2)])
 )
 """The robot's axes in the world."""
-MAIN_FOV_RAD = math.radians(40)
+MAIN_FOV_RAD = math.radians(36)
 """Field of view of the main camera."""
 
 _TABLE_HALF_M = (0.52, 0.62)
