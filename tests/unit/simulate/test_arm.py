@@ -130,9 +130,14 @@ def test_inverse_kinematics_reaches_poses_inside_the_limits_and_admits_what_it_c
 
 
 @pytest.mark.parametrize("behaviour", ["reach", "push", "pick-place"])
-def test_scripted_behaviours_succeed(behaviour):
-    results = [recorded(behaviour, seed).success for seed in range(8)]
-    assert sum(results) >= 7
+def test_scripted_behaviours_succeed_unless_the_robot_is_wrong_about_where_things_are(behaviour):
+    tries = [recorded(behaviour, seed) for seed in range(10)]
+    assert all(t.success for t in tries if not any(t.facts["aim_error_m"]))
+    assert sum(any(t.facts["aim_error_m"]) for t in tries) < 5
+    miss = recorded("reach", 20)
+    assert any(miss.facts["aim_error_m"])
+    assert miss.success is False
+    assert "leaves it where it is" in miss.caption
 
 
 def test_things_are_lifted_by_friction_between_two_fingers_and_end_in_the_container():

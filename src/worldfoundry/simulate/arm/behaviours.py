@@ -25,9 +25,18 @@ _AT_HOME_M = np.array([[0.34, 0.5], [-0.15, 0.15], [0.19, 0.27]])
 _PLAY_M = np.array([[0.30, 0.56], [-0.2, 0.2], [0.03, 0.2]])
 
 
-def actions_for(task: Task, simulator: ArmSimulator, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Actions [7] that carry out a task, then move about above the table."""
-    hand = _Hand(simulator=simulator, rng=rng)
+def draw_aim_error(rng: np.random.Generator) -> np.ndarray:
+    """float64 [3], metres: mostly 0; in one of sixteen tries the robot is some centimetres wrong about where things are."""
+    angle, length = rng.uniform(-math.pi, math.pi), rng.uniform(0.03, 0.06)
+    errs = rng.uniform() < 1 / 16
+    return length * errs * np.array([math.cos(angle), math.sin(angle), 0.0])
+
+
+def actions_for(
+    task: Task, simulator: ArmSimulator, rng: np.random.Generator, *, aim_error: np.ndarray
+) -> Iterator[np.ndarray]:
+    """Actions [7] that carry out a task, then move about above the table; ``aim_error`` [3] is as ``draw_aim_error`` says."""
+    hand = _Hand(simulator=simulator, rng=rng, aim_error=aim_error)
     if task.behaviour == "random" or task.thing is None:
         yield from _play(hand)
     elif task.behaviour == "reach":
@@ -45,6 +54,7 @@ class _Hand:
 
     simulator: ArmSimulator
     rng: np.random.Generator
+    aim_error: np.ndarray
     opening: float = 1.0
     pace: float = 1.0
 
@@ -58,6 +68,10 @@ class _Hand:
         share = min(1.0, longest / max(way, 1e-9), widest / max(turn, 1e-9))
         noise = self.rng.normal(0, 1, 6) * noise_m * np.array([1, 1, 1, 4, 4, 4])
         return np.append(share * deltas + noise, self.opening)
+
+    def seen(self, thing: Thing) -> np.ndarray:
+        """float64 [3], where the robot takes a thing to be."""
+        return self.simulator.thing_pose(thing).position + self.aim_error
 
     def go(
         self, goal: Callable[[], Pose], *, within_m: float, most: int = 16, noise_m: float = 0.0
@@ -104,8 +118,7 @@ def _reach(hand: _Hand, thing: Thing) -> Iterator[np.ndarray]:
     turns, spare = rng.uniform([-0.1, -0.1, -0.8], [0.1, 0.1, 0.8]), rng.uniform(0.018, 0.028)
 
     def goal() -> Pose:
-        position = hand.simulator.thing_pose(thing).position
-        return pose_at(position + np.array([0, 0, thing.top_m + spare]), turns)
+        return pose_at(hand.seen(thing) + np.array([0, 0, thing.top_m + spare]), turns)
 
     while True:
         yield hand.towards(goal(), noise_m=0.001)
@@ -119,7 +132,7 @@ def _push(hand: _Hand, task: Task, thing: Thing) -> Iterator[np.ndarray]:
     hand.opening, hand.pace = _PUSH_OPENING, hand.rng.uniform(0.55, 1.0)
 
     def beside() -> np.ndarray:
-        return hand.simulator.thing_pose(thing).position[:2] - (thing.radius_m + 0.03) * ahead
+        return hand.seen(thing)[:2] - (thing.radius_m + 0.03) * ahead
 
     turns = np.array([0, 0, yaw])
     hover = thing.top_m + thing.bottom_m + 0.04
@@ -128,8 +141,8 @@ def _push(hand: _Hand, task: Task, thing: Thing) -> Iterator[np.ndarray]:
     hand.pace = hand.rng.uniform(0.4, 0.7)
     aside = np.array([-ahead[1], ahead[0]])
     for _ in range(20):
-        there = hand.simulator.thing_pose(thing).position[:2]
-        left = task.distance_m - float(((there - task.start[:2]) * ahead).sum())
+        there = hand.seen(thing)[:2]
+        left = task.distance_m - float(((there - hand.aim_error[:2] - task.start[:2]) * ahead).sum())
         if left < 0.004:
             break
         # Stay behind the thing's middle: it turns less, and does not drift off the line.
@@ -164,7 +177,7 @@ def _grasp(hand: _Hand, thing: Thing) -> Iterator[np.ndarray]:
     yaw = _nearest_yaw(hand, _grasp_yaws(hand.simulator, thing), thing)
 
     def goal(spare_m: float) -> Pose:
-        position = hand.simulator.thing_pose(thing).position.copy()
+        position = hand.seen(thing)
         position[2] = max(_LOWEST_M, position[2]) + spare_m
         return pose_at(position, np.array([0, 0, yaw]))
 
@@ -185,7 +198,7 @@ def _carry(hand: _Hand, thing: Thing, container: Thing) -> Iterator[np.ndarray]:
         there = hand.simulator.thing_pose(thing).position
         offset = hand.simulator.setpoint.position - there
         offset = np.clip(offset, -0.04, 0.04)
-        position = hand.simulator.thing_pose(container).position + offset
+        position = hand.seen(container) + offset
         position[2] += container.top_m + thing.bottom_m + spare_m
         return pose_at(position, np.array([0, 0, yaw]))
 

@@ -4,12 +4,13 @@ The main view looks over the robot's shoulder and stands still; ``wrist`` moves 
 """
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from worldfoundry.core.errors import UnknownNameError
-from worldfoundry.simulate.arm.behaviours import actions_for
+from worldfoundry.simulate.arm.behaviours import actions_for, draw_aim_error
 from worldfoundry.simulate.arm.captions import Track, caption_of
 from worldfoundry.simulate.arm.pose import joined
 from worldfoundry.simulate.arm.scene import MAIN_FOV_RAD, WORLD_FROM_ROBOT
@@ -33,7 +34,9 @@ def record_arm(*, seed: int, num_frames: int, fps: float, variant: str | None) -
     simulator = ArmSimulator(rate_hz=fps)
     simulator.reset(seed)
     task = draw_task(rng, simulator, variant or drawn)
-    log = _carry_out(simulator, task, rng, num_frames=num_frames)
+    aim_error = draw_aim_error(rng)
+    actions = actions_for(task, simulator, rng, aim_error=aim_error)
+    log = _carry_out(simulator, actions, num_frames=num_frames)
     success = has_succeeded(task, simulator)
     things = simulator.table.things
     track = Track(
@@ -53,7 +56,8 @@ def record_arm(*, seed: int, num_frames: int, fps: float, variant: str | None) -
         actions=log["actions"].astype(np.float32),
         action_spec=simulator.action_spec,
         success=success,
-        facts=_facts(task, things, log["robot_state"], success),
+        facts=_facts(task, things, success)
+        | {"aim_error_m": aim_error.round(6).tolist(), "robot_state": log["robot_state"].round(7).tolist()},
     )
 
 
@@ -62,10 +66,9 @@ ARM = World(record=record_arm, variants=BEHAVIOURS)
 
 
 def _carry_out(
-    simulator: ArmSimulator, task: Task, rng: np.random.Generator, *, num_frames: int
+    simulator: ArmSimulator, actions: Iterator[np.ndarray], *, num_frames: int
 ) -> dict[str, np.ndarray]:
     """State at each frame and the action that follows it; the simulator is left at the last frame."""
-    actions = actions_for(task, simulator, rng)
     things, model = simulator.table.things, simulator.model
     log = {
         "qpos": np.empty((num_frames, model.nq)),
@@ -119,9 +122,7 @@ def hand_from_wrist_camera() -> np.ndarray:
     return pose
 
 
-def _facts(
-    task: Task, things: tuple[Thing, ...], robot_state: np.ndarray, success: bool | None
-) -> dict[str, Any]:
+def _facts(task: Task, things: tuple[Thing, ...], success: bool | None) -> dict[str, Any]:
     """What else is true, as JSON."""
     return {
         "instruction": task.instruction,
@@ -132,5 +133,4 @@ def _facts(
         "direction": task.direction or None,
         "kinds": {thing.name: thing.kind for thing in things},
         "robot_state_names": list(STATE_NAMES),
-        "robot_state": robot_state.round(7).tolist(),
     }
