@@ -8,6 +8,7 @@ import pytest
 
 from worldfoundry.core.errors import ConfigError, UnknownNameError
 from worldfoundry.simulate.arm import simulator as simulator_module
+from worldfoundry.simulate.arm.behaviours import actions_for
 from worldfoundry.simulate.arm.captions import Track, caption_of
 from worldfoundry.simulate.arm.kinematics import Kinematics
 from worldfoundry.simulate.arm.pose import angle_between, deltas_between, inverted, joined, moved, pose_at
@@ -214,6 +215,40 @@ def test_a_seed_draws_one_of_the_behaviours_and_a_clip_is_filmed_by_both_cameras
     base[:3, :3], base[:3, 3] = WORLD_FROM_ROBOT.rotation, WORLD_FROM_ROBOT.position
     expected = base @ hand @ np.array(wrist.mount_from_camera)
     assert np.abs(clip.views[1].camera.world_from_camera[2] - expected).max() < 1e-6
+    right_down = np.array(wrist.mount_from_camera)[:3, :2].T
+    assert np.allclose(right_down[0], [0, -1, 0])  # the robot's right is right in the picture,
+    assert right_down[1, 0] < -0.5  # and ahead of it is up
+
+
+def test_the_robot_stops_where_something_is_in_the_way():
+    simulator = ArmSimulator(rate_hz=10.0)
+    simulator.reset(2)
+    thing = next(t for t in simulator.table.things if t.kind == "cube")
+    over = pose_at(simulator.thing_pose(thing).position + np.array([0, 0, 0.09]), np.zeros(3))
+    for _ in range(12):
+        deltas = deltas_between(simulator.setpoint, over)
+        simulator.step(np.append(deltas * min(1.0, 0.04 / np.abs(deltas).max()), 0.0))
+    assert angle_between(simulator.setpoint, over) < 0.01
+    stuck = [simulator.step(np.array([0, 0, -0.01, 0, 0, 0, 0.0]))[2] for _ in range(12)]
+    gap = simulator.end_effector.position - simulator.setpoint.position
+    assert np.linalg.norm(gap) < LAG_M
+    assert stuck[0] == np.float32(-0.01)
+    assert stuck[-1] == 0
+    assert simulator.end_effector.position[2] > 2 * thing.top_m
+
+
+def test_without_friction_nothing_is_lifted():
+    simulator = ArmSimulator(rate_hz=10.0)
+    simulator.reset(1)
+    simulator.model.geom_friction[:] = 1e-5
+    rng = np.random.default_rng(0)
+    task = draw_task(rng, simulator, "pick-place")
+    actions = actions_for(task, simulator, rng, aim_error=np.zeros(3))
+    highest = 0.0
+    for _ in range(24):
+        simulator.step(next(actions))
+        highest = max(highest, simulator.thing_pose(task.thing).position[2])
+    assert highest < task.start[2] + 0.02
 
 
 def test_a_state_can_be_taken_set_and_stepped_from_with_the_same_bytes():
@@ -302,6 +337,9 @@ def test_captions_tell_what_happened_and_not_what_was_meant():
     assert "away from the robot" in told([0.04, 0, 0], [0.09, 0.02, 0])
     assert "holds it" in told([0, 0, 0.03], [0, 0, 0.06], held=True)
     assert "pushes" not in told([0, 0, 0], [0, 0, 0])
+    task = draw_task(np.random.default_rng(3), simulator, "pick-place")
+    start = simulator.thing_pose(task.thing).position
+    assert "lets go of it" in told([0, 0, 0.06], [0, 0, 0])
 
 
 def test_colours_are_called_what_people_would_call_them():
