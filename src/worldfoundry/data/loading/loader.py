@@ -1,7 +1,13 @@
 """Batches read ahead, in other processes if asked, in the order of the plan."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import itertools
+import math
+import multiprocessing
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,7 +15,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from worldfoundry.core.errors import CheckpointError, ConfigError, DataError
 from worldfoundry.data.loading.buckets import Bucket
@@ -60,6 +65,47 @@ class Batch:
     """What could not be read and was replaced."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    number: int
+    sample: Sample
+    pixels: np.ndarray
+    mask: np.ndarray
+    damaged: list[str]
+
+
+class _Windows:
+    """Reads the window at a place of a batch; pickled into every worker."""
+
+    def __init__(self, sources: list[ClipSource], plan: BatchPlan, config: LoaderConfig):
+        self._sources, self._plan, self._config = sources, plan, config
+
+    def read(self, number: int, place: int) -> _Read:
+        """The window, or the one that stands in for it."""
+        bucket, windows = self._plan.batch(number)
+        window, damaged = windows[place], list[str]()
+        for attempt in range(_MOST_ATTEMPTS):
+            try:
+                return self._read(window, bucket, number, damaged)
+            except DataError as error:
+                if self._config.on_damage == "stop":
+                    raise
+                damaged.append(str(error))
+                window = self._plan.instead_of(bucket, number=number, place=place, attempt=attempt)
+        raise DataError(
+            f"bucket {bucket} must hold windows that can be read, got {_MOST_ATTEMPTS} in a row that cannot: {damaged[-1]}"
+        )
+
+    def _read(self, window: Window, bucket: Bucket, number: int, damaged: list[str]) -> _Read:
+        source = self._sources[window.source]
+        entry = source.entries[window.clip]
+        size = size_inside(entry.height, entry.width, bucket, self._config.fit)
+        sample = source.read(window.clip, window.first, bucket.num_frames, size=size)
+        check_sample(sample, bucket.num_frames)
+        pixels, mask = fitted(sample.pixels, bucket, size)
+        return _Read(number, sample, pixels, mask, damaged)
+
+
 class ClipLoader:
     """Endless batches of this rank's part; ``state_dict`` and ``load_state_dict`` go on at the very next batch.
 
@@ -84,18 +130,41 @@ class ClipLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches from ``step`` on."""
-        loader = DataLoader(
-            self._windows,
-            batch_sampler=_Numbers(self.step, self._mine),
-            collate_fn=_collate,
-            num_workers=self.config.workers,
-            multiprocessing_context="spawn" if self.config.workers else None,
-            generator=torch.Generator(),  # its own: it would take a number from the global one
+        reads = self._read_here() if self.config.workers == 0 else self._read_in_workers()
+        try:
+            for batch in map(_collate, reads):
+                self.step = batch.number + 1
+                self.damaged += batch.damaged
+                yield batch
+        finally:
+            reads.close()
+
+    def _read_here(self) -> Generator[list[_Read]]:
+        for number in itertools.count(self.step):
+            yield [self._windows.read(number, place) for place in self._mine]
+
+    def _read_in_workers(self) -> Generator[list[_Read]]:
+        workers = self.config.workers
+        pool = ProcessPoolExecutor(
+            workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_begin_worker,
+            initargs=(self._windows,),
         )
-        for batch in loader:
-            self.step = batch.number + 1
-            self.damaged += batch.damaged
-            yield batch
+        ahead = 1 + math.ceil(2 * workers / len(self._mine))
+        try:
+            coming = deque[list[Future[_Read]]]()
+            for number in itertools.count(self.step):
+                coming.append([pool.submit(_read_in_worker, number, place) for place in self._mine])
+                if len(coming) > ahead:
+                    yield [future.result() for future in coming.popleft()]
+        except BrokenProcessPool as error:
+            raise DataError(
+                f"one of the {workers} loading workers died, often for want of memory; lower workers and go on from the last "
+                "checkpoint"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint has to hold."""
@@ -111,58 +180,19 @@ class ClipLoader:
         self.step = state["step"]
 
 
-class _Numbers:
-    """(batch, place) of this rank's clips, batch by batch without end."""
-
-    def __init__(self, start: int, mine: range):
-        self.start, self.mine = start, mine
-
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        number = self.start
-        while True:
-            yield [(number, place) for place in self.mine]
-            number += 1
+_of_this_worker: _Windows | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Read:
-    number: int
-    sample: Sample
-    pixels: np.ndarray
-    mask: np.ndarray
-    damaged: list[str]
+def _begin_worker(windows: _Windows) -> None:
+    """What a worker reads with; the cores are shared by the workers already."""
+    global _of_this_worker
+    torch.set_num_threads(1)
+    _of_this_worker = windows
 
 
-class _Windows(Dataset[_Read]):
-    """Reads the window at (batch, place)."""
-
-    def __init__(self, sources: list[ClipSource], plan: BatchPlan, config: LoaderConfig):
-        self._sources, self._plan, self._config = sources, plan, config
-
-    def __getitem__(self, key: tuple[int, int]) -> _Read:
-        number, place = key
-        bucket, windows = self._plan.batch(number)
-        window, damaged = windows[place], list[str]()
-        for attempt in range(_MOST_ATTEMPTS):
-            try:
-                return self._read(window, bucket, number, damaged)
-            except DataError as error:
-                if self._config.on_damage == "stop":
-                    raise
-                damaged.append(str(error))
-                window = self._plan.instead_of(bucket, number=number, place=place, attempt=attempt)
-        raise DataError(
-            f"bucket {bucket} must hold windows that can be read, got {_MOST_ATTEMPTS} in a row that cannot: {damaged[-1]}"
-        )
-
-    def _read(self, window: Window, bucket: Bucket, number: int, damaged: list[str]) -> _Read:
-        source = self._sources[window.source]
-        entry = source.entries[window.clip]
-        size = size_inside(entry.height, entry.width, bucket, self._config.fit)
-        sample = source.read(window.clip, window.first, bucket.num_frames, size=size)
-        check_sample(sample, bucket.num_frames)
-        pixels, mask = fitted(sample.pixels, bucket, size)
-        return _Read(number, sample, pixels, mask, damaged)
+def _read_in_worker(number: int, place: int) -> _Read:
+    assert _of_this_worker is not None, "the pool's initializer has run"
+    return _of_this_worker.read(number, place)
 
 
 def _collate(reads: list[_Read]) -> Batch:

@@ -70,9 +70,13 @@ class ClipSetSource:
 
     def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:  # noqa: ARG002
         """A copy of the window, at its own size."""
-        pixels = np.array(self._set.pixels[clip, first : first + num_frames])
+        span = slice(first, first + num_frames)
         return Sample(
-            pixels=pixels, fps=self._set.fps, name=f"{self.name}[{clip}]", facts=self._set.rows[clip]
+            pixels=np.array(self._set.pixels[clip, span]),
+            fps=self._set.fps,
+            name=f"{self.name}[{clip}]",
+            arrays={name: np.array(values[clip, span]) for name, values in self._set.arrays.items()},
+            facts=self._set.rows[clip],
         )
 
 
