@@ -64,7 +64,8 @@ def draw_table_top(rng: np.random.Generator) -> TableTop:
     xml = (
         '<mujoco><compiler angle="radian" autolimits="true"/>'
         '<option integrator="implicitfast" cone="elliptic" impratio="10"/>'
-        f'<default><geom contype="1" conaffinity="3" solref="0.008 1" friction="0.7 0.01 0.001"/>{robot_defaults()}</default>'
+        '<default><geom contype="1" conaffinity="3" solref="0.006 1" solimp="0.97 0.995 0.001" friction="0.7 0.01 0.001"/>'
+        f"{robot_defaults()}</default>"
         f'<worldbody><light directional="true" dir="{numbers(-light.sun)}" diffuse=".7 .7 .7"/>'
         f"{''.join(part.xml for part in parts)}</worldbody>{actuators()}</mujoco>"
     )
