@@ -3,12 +3,14 @@
 from functools import partial
 
 from worldfoundry.core.errors import UnknownNameError
+from worldfoundry.simulate.arm.record import ARM
 from worldfoundry.simulate.physics import record_physics
 from worldfoundry.simulate.recording import World
 from worldfoundry.simulate.scenes import SCENES
 
 WORLDS: dict[str, World] = {
     **{name: World(record=partial(record_physics, name)) for name in SCENES},
+    "arm": ARM,
 }
 """Worlds in the order in which they are listed."""
 
