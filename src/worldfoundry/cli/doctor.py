@@ -38,7 +38,7 @@ _DECODERS = {
     "MPEG-4": ("mpeg4",),
 }
 _REINSTALL_AV = "pip install --force-reinstall --only-binary av av"
-_GL_PROBE = "from worldfoundry.simulate.physics import simulate; simulate('free-fall', seed=0, num_frames=1, renderer='gl')"
+_GL_PROBE = "from worldfoundry.simulate.film import simulate; simulate('free-fall', seed=0, num_frames=1, renderer='gl')"
 _GIB = 1024**3
 
 State = Literal["ok", "note", "broken"]
@@ -220,7 +220,7 @@ def _h264_round_trip(av: Any, picture: Any, *, num_frames: int) -> int:
 def check_simulation() -> Iterator[Row]:
     """A ray-cast scene here; an OpenGL one in a process of its own, since drivers can abort."""
     try:
-        from worldfoundry.simulate.physics import simulate  # noqa: PLC0415  imports torch
+        from worldfoundry.simulate.film import simulate  # noqa: PLC0415  imports torch
 
         clip = simulate("free-fall", seed=0, num_frames=2)
     except (ImportError, OSError) as error:

@@ -6,15 +6,16 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
 from worldfoundry.cli.output import check_output_folder
 from worldfoundry.cli.parse import parse
 from worldfoundry.cli.text import counted
-from worldfoundry.core.errors import ConfigError, UnknownNameError
-from worldfoundry.simulate.scenes import LEAST_SIZE_PX, SCENES
+from worldfoundry.core.errors import ConfigError
+from worldfoundry.simulate.recording import LEAST_SIZE_PX
+from worldfoundry.simulate.worlds import find_world
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +27,7 @@ class SimulateArgs:
 
     scene: Annotated[str, tyro.conf.Positional]
     """Scene, or several separated by commas: free-fall, tilted-plane, u-slope, stable-stack,
-    unstable-stack, dominoes, seesaw, gyroscope."""
+    unstable-stack, dominoes, seesaw, gyroscope. After a slash, the variant of one that has some."""
     out: Path
     """Folder to make."""
     clips: int = 1
@@ -52,8 +53,7 @@ class SimulateArgs:
 
     def __post_init__(self):
         for scene in self.scenes:
-            if scene not in SCENES:
-                raise UnknownNameError("scene", scene, SCENES)
+            find_world(scene)
         least = {"clips": 1, "seed": 0, "num_frames": 1, "size": LEAST_SIZE_PX, "workers": 1}
         for name, value in least.items():
             if getattr(self, name) < value:
@@ -67,6 +67,12 @@ class SimulateArgs:
                 f"--size must be even for videos, got {self.size}; use {self.size + 1}, or --format clip-set"
             )
         check_output_folder(self.out)
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        """What the clips depend on."""
+        names = ("scene", "clips", "seed", "num_frames", "fps", "size", "format")
+        return {name: getattr(self, name) for name in names}
 
     @property
     def scenes(self) -> list[str]:

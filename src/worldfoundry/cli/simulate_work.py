@@ -1,62 +1,49 @@
-"""Simulated clips to files; kept apart from the command's parser because it imports the simulator."""
+"""Simulated clips to files; kept apart from the command's parser because it imports the simulator.
+
+Each clip is written by the process that made it, whole or not at all, into a folder that outlives a crash: the same command
+goes on from there.
+"""
 
 import json
+import logging
 import multiprocessing
+import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import WorldFoundryError
-from worldfoundry.core.files import atomic_folder
+from worldfoundry.core.files import atomic_path, resumable_folder
 from worldfoundry.data.clip_set import write_clip_set
 from worldfoundry.data.video_write import write_video
-from worldfoundry.simulate.physics import SimulatedClip, simulate
-from worldfoundry.simulate.render import import_mujoco, usable_renderer
+from worldfoundry.simulate.film import SimulatedClip, simulate
+from worldfoundry.simulate.render.context import import_mujoco, usable_renderer
 
 if TYPE_CHECKING:
     from worldfoundry.cli.simulate import SimulateArgs
 
-Job = tuple[str, int, int, float, int, str]
+_CHUNK = 4
 
 
-def _simulate(job: Job) -> SimulatedClip:
-    scene, seed, num_frames, fps, size, renderer = job
-    return simulate(
-        scene, seed=seed, num_frames=num_frames, fps=fps, height=size, width=size, renderer=renderer
-    )
+class _Job(NamedTuple):
+    """One clip."""
 
+    scene: str
+    seed: int
 
-def _simulated(options: "SimulateArgs") -> Iterator[SimulatedClip]:
-    """Clips in a fixed order, whatever the number of processes."""
-    seeds = range(options.seed, options.seed + options.clips)
-    renderer = usable_renderer(options.renderer)
-    jobs: list[Job] = [
-        (scene, seed, options.num_frames, options.fps, options.size, renderer)
-        for scene, seed in product(options.scenes, seeds)
-    ]
-    console = Console(file=sys.stderr)
-    if options.workers == 1:
-        yield from track(map(_simulate, jobs), "simulating", total=len(jobs), console=console)
-        return
-    # Not multiprocessing.Pool, which waits for ever for the clips of a worker that died.
-    pool = ProcessPoolExecutor(options.workers, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        clips = pool.map(_simulate, jobs, chunksize=4)
-        yield from track(clips, "simulating", total=len(jobs), console=console)
-    except BrokenProcessPool as error:
-        raise WorldFoundryError(
-            f"one of the {options.workers} workers died, often for want of memory; lower --workers"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    @property
+    def stem(self) -> str:
+        return f"{self.scene.replace('/', '-')}-{self.seed:07d}"
 
 
 def check(options: "SimulateArgs") -> None:
@@ -66,32 +53,137 @@ def check(options: "SimulateArgs") -> None:
 
 
 def write(options: "SimulateArgs") -> None:
-    """Make ``options.out``."""
-    if options.format == "clip-set":
-        total = options.clips * len(options.scenes)
-        pairs = ((c.frames.pixels, {"scene": c.scene, "seed": c.seed}) for c in _simulated(options))
-        write_clip_set(options.out, pairs, num_clips=total, fps=options.fps)
+    """Make ``options.out``, or go on making it."""
+    plan = options.plan | {"renderer": usable_renderer(options.renderer)}
+    seeds = range(options.seed, options.seed + options.clips)
+    jobs = [_Job(scene, seed) for scene, seed in product(options.scenes, seeds)]
+    if options.format == "videos":
+        with resumable_folder(options.out, plan) as folder:
+            _make(options, plan, jobs, folder)
         return
-    with atomic_folder(options.out) as folder:
-        for clip in _simulated(options):
-            _write_clip(folder / f"{clip.scene}-{clip.seed:07d}", clip)
+    with resumable_folder(options.out, plan, content="set") as folder:
+        if not (folder / "set").exists():
+            _make(options, plan, jobs, folder)
+            write_clip_set(folder / "set", _stored(jobs, folder), num_clips=len(jobs), fps=options.fps)
 
 
-def _write_clip(stem: Path, clip: SimulatedClip) -> None:
-    """``<stem>.mp4`` to watch and ``<stem>.npz`` with the exact ground truth."""
-    write_video(stem.with_suffix(".mp4"), clip.frames)
+def _make(options: "SimulateArgs", plan: dict[str, Any], jobs: list[_Job], folder: Path) -> None:
+    """Write the clips that are not there yet."""
+    missing = [job for job in jobs if not (folder / f"{job.stem}.npz").exists()]
+    if len(missing) < len(jobs):
+        sys.stderr.write(f"going on: {len(jobs) - len(missing)} of {len(jobs)} clips are there\n")
+    for _ in track(
+        _worked(options.workers, partial(_write, plan, folder), missing),
+        "simulating",
+        total=len(missing),
+        console=Console(file=sys.stderr),
+    ):
+        pass
+
+
+def _worked(workers: int, work: Any, jobs: list[_Job]) -> Iterator[None]:
+    """Do every job, in this process or in several."""
+    if workers == 1:
+        yield from map(work, jobs)
+        return
+    # Not multiprocessing.Pool, which waits for ever for the clips of a worker that died.
+    pool = ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_one_thread
+    )
+    try:
+        yield from pool.map(work, jobs, chunksize=_CHUNK)
+    except BrokenProcessPool as error:
+        raise WorldFoundryError(
+            f"one of the {workers} workers died, often for want of memory; lower --workers and give the command again: "
+            "it goes on from the clips that are there"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _one_thread() -> None:
+    """Processes share the cores already. The renderer's fallback has been told once, by the parent."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    logging.getLogger("worldfoundry.simulate").setLevel(logging.ERROR)
+
+
+def _write(plan: dict[str, Any], folder: Path, job: _Job) -> None:
+    """Simulate one clip and store it."""
+    clip = simulate(
+        job.scene,
+        seed=job.seed,
+        num_frames=plan["num_frames"],
+        fps=plan["fps"],
+        height=plan["size"],
+        width=plan["size"],
+        renderer=plan["renderer"],
+    )
+    store(clip, folder / job.stem, plan["format"])
+
+
+def store(clip: SimulatedClip, stem: Path, format: str) -> None:
+    """Write what ``format`` keeps of a clip; ``<stem>.npz`` comes last and says that all is there."""
+    meta = json.dumps(_told(clip))
+    if format == "videos":
+        _write_videos(stem, clip)
+    with atomic_path(stem.with_name(f"{stem.name}.npz")) as temporary:
+        if format == "videos":
+            np.savez_compressed(temporary, **_truth(clip), meta=meta)
+        else:
+            np.savez(temporary, pixels=clip.frames.pixels, meta=meta)
+
+
+def _write_videos(stem: Path, clip: SimulatedClip) -> None:
+    """``<stem>.mp4`` to watch (``<stem>.<view>.mp4`` of several) and ``<stem>.json`` to read."""
+    for view in clip.views:
+        name = f"{stem.name}.{view.name}.mp4" if len(clip.views) > 1 else f"{stem.name}.mp4"
+        with atomic_path(stem.with_name(name)) as temporary:
+            write_video(temporary, view.frames)
+    with atomic_path(stem.with_name(f"{stem.name}.json")) as temporary:
+        temporary.write_text(json.dumps(_told(clip), indent=1) + "\n", encoding="utf-8")
+
+
+def _told(clip: SimulatedClip) -> dict[str, Any]:
+    """What is known in words and numbers."""
+    return {
+        "scene": clip.scene,
+        "seed": clip.seed,
+        "caption": clip.caption,
+        "success": clip.success,
+        "views": [view.name for view in clip.views],
+        "controls": to_json(clip.controls),
+        "facts": clip.facts,
+    }
+
+
+def _truth(clip: SimulatedClip) -> dict[str, Any]:
+    """Arrays by name: of the main view as they are, of each further view behind ``<view>.``."""
     truth: dict[str, Any] = {
-        "pixels": clip.frames.pixels,
         "fps": clip.frames.fps,
-        "segmentation": clip.segmentation,
-        "depth_m": clip.depth,
-        "intrinsics_px": clip.camera.intrinsics,
-        "world_from_camera": clip.camera.world_from_camera,
         "body_names": np.array(clip.body_names),
         "body_positions_m": clip.body_positions,
         "body_quaternions_wxyz": clip.body_quaternions,
         "body_velocities": clip.body_velocities,
         "contacts": clip.contacts,
-        "meta": json.dumps({"scene": clip.scene, "seed": clip.seed}),
     }
-    np.savez_compressed(stem.with_suffix(".npz"), **truth)
+    for index, view in enumerate(clip.views):
+        prefix = f"{view.name}." if index else ""
+        truth |= {
+            f"{prefix}pixels": view.frames.pixels,
+            f"{prefix}segmentation": view.segmentation,
+            f"{prefix}depth_m": view.depth,
+            f"{prefix}intrinsics_px": view.camera.intrinsics,
+            f"{prefix}world_from_camera": view.camera.world_from_camera,
+        }
+    for name in ("actions", "trajectory"):
+        values = getattr(clip, name)
+        if values is not None:
+            truth[name] = values
+    return truth
+
+
+def _stored(jobs: list[_Job], folder: Path) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    for job in jobs:
+        with np.load(folder / f"{job.stem}.npz") as stored:
+            told = json.loads(str(stored["meta"]))
+            yield stored["pixels"], {name: told[name] for name in ("scene", "seed", "caption")}

@@ -34,7 +34,7 @@ from worldfoundry.evaluate.floors import ceiling, copy_last_frame, flow_warp
 from worldfoundry.evaluate.metrics import bootstrap_ci, frame_mse, frame_ssim, psnr_from_mse
 from worldfoundry.protocols.models import Tokenizer, pixel_frames
 from worldfoundry.protocols.video import Clip
-from worldfoundry.simulate.physics import simulate
+from worldfoundry.simulate.film import simulate
 
 PROTOCOL = "rollout"
 PROTOCOL_VERSION = 2

@@ -90,7 +90,9 @@ class CameraSpec:
     height: int
     """Rows that the intrinsics are for, pixels."""
     intrinsics: Matrix
-    """K [3, 3], pixels."""
+    """K [3, 3], pixels; that of the first frame where ``lens`` is ``zoom``."""
+    lens: Literal["fixed", "zoom"] = "fixed"
+    """Whether ``intrinsics`` holds for all frames, or each frame of the data brings its own."""
     mount: str = "world"
     """Frame of reference of the pose: ``world``, ``robot_base``, ``end_effector``, ``ego``."""
     pose: Literal["fixed", "per_frame"] = "fixed"

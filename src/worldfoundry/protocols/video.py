@@ -54,7 +54,7 @@ class Camera:
     """A pinhole camera; OpenCV axes (x right, y down, z forward), metres, pixels."""
 
     intrinsics: np.ndarray
-    """float64 [3, 3], K in pixels."""
+    """float64 [3, 3], K in pixels; [t, 3, 3], one a frame, where the lens zooms."""
     world_from_camera: np.ndarray
     """float64 [t, 4, 4] pose for each frame."""
     model: str = "pinhole"
@@ -62,9 +62,16 @@ class Camera:
 
     def __post_init__(self):
         k, poses = np.asarray(self.intrinsics), np.asarray(self.world_from_camera)
-        if k.shape != (3, 3) or not np.isfinite(k).all() or (k[2] != (0, 0, 1)).any():
+        zooms = k.ndim == 3 and len(k) == len(poses)
+        if (
+            k.shape[-2:] != (3, 3)
+            or not (k.ndim == 2 or zooms)
+            or not np.isfinite(k).all()
+            or (k[..., 2, :] != (0, 0, 1)).any()
+        ):
             raise DataError(
-                f"intrinsics must be a finite K [3, 3] in pixels that ends in (0, 0, 1), got {k.tolist()}; correct it"
+                f"intrinsics must be a finite K [3, 3] in pixels that ends in (0, 0, 1), or one a frame, got {k.tolist()}; "
+                "correct it"
             )
         if poses.ndim != 3 or poses.shape[1:] != (4, 4) or not np.isfinite(poses).all():
             raise DataError(

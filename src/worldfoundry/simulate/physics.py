@@ -1,19 +1,14 @@
-"""Physics clips with ground truth: ``simulate("free-fall", seed=0)``.
+"""Physics scenes set in motion: a world worth watching, its states at each frame, its caption."""
 
-World axes: x right, y away from the camera, z up; metres, seconds. One seed is one world: the same seed, sizes and
-software versions give the same bytes, and a longer clip begins with the shorter one.
-"""
-
-import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from worldfoundry.core.errors import ConfigError, UnknownNameError
-from worldfoundry.protocols.video import Camera, Frames
-from worldfoundry.simulate.render import camera_matrices, import_mujoco, make_renderer
-from worldfoundry.simulate.scenes import LEAST_SIZE_PX, SCENES, TIMESTEP_SECONDS, Scene
+from worldfoundry.simulate.poses import look_at
+from worldfoundry.simulate.recording import Light, Recording, Viewpoint
+from worldfoundry.simulate.render.context import import_mujoco
+from worldfoundry.simulate.scenes import SCENES, TIMESTEP_SECONDS, Scene
+from worldfoundry.simulate.scenes.captions import caption_of
 from worldfoundry.simulate.scenes.world import Outcome
 
 _WATCHED_SECONDS = 3.7
@@ -21,35 +16,6 @@ _INSIDE = 0.92
 _LEAST_DROP_M = 0.1
 _STILL_M = 0.01
 _MOST_DRAWS = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SimulatedClip:
-    """A simulated clip and everything that is true about it."""
-
-    scene: str
-    """Name of the scene."""
-    seed: int
-    """Seed that drew it."""
-    frames: Frames
-    """What the camera saw."""
-    camera: Camera
-    """One pose a frame; pixel centres at +0.5."""
-    segmentation: np.ndarray
-    """int16 [t, h, w]: ``k > 0`` is ``body_names[k - 1]``, 0 the static world, -1 the sky."""
-    depth: np.ndarray
-    """float32 [t, h, w], metres along the optical axis, inf for the sky."""
-    body_names: tuple[str, ...]
-    """The ``n`` moving bodies."""
-    body_positions: np.ndarray
-    """float64 [t, n, 3], centres in the world."""
-    body_quaternions: np.ndarray
-    """float64 [t, n, 4], world from body, wxyz."""
-    body_velocities: np.ndarray
-    """float64 [t, n, 6], linear then angular, both in the world's axes."""
-    contacts: np.ndarray
-    """float64 [c, 9], one touching pair of geoms a row: frame, two body ids as in ``segmentation``, point and normal from the
-    first to the second body in the world's axes (m, unit)."""
 
 
 class _States(NamedTuple):
@@ -62,58 +28,27 @@ class _States(NamedTuple):
         return _States(self.qpos[index], self.qvel[index])
 
 
-def simulate(
-    scene: str,
-    *,
-    seed: int,
-    num_frames: int = 37,
-    fps: float = 10.0,
-    height: int = 64,
-    width: int = 64,
-    renderer: str = "raycast",
-) -> SimulatedClip:
-    """Simulate and film one scene of ``SCENES``.
-
-    ``renderer`` is ``raycast`` (default: the same bytes with or without a GPU), ``gl`` (OpenGL, looks depend on the
-    driver) or ``auto`` (``gl`` where a context can be made, else ``raycast``).
-    """
-    if scene not in SCENES:
-        raise UnknownNameError("scene", scene, SCENES)
-    _check(num_frames=num_frames, fps=fps, height=height, width=width)
-    mujoco = import_mujoco()
+def record_physics(
+    scene: str, *, seed: int, num_frames: int, fps: float, variant: str | None = None
+) -> Recording:
+    """Let one scene of ``SCENES`` happen; these have no variants."""
+    del variant
     world, model, states = _draw(scene, seed, np.arange(num_frames) / fps)
-    camera = make_renderer(renderer, world, model, height=height, width=width)
-    data = mujoco.MjData(model)
-    n = len(world.body_names)
-    pixels = np.empty((num_frames, height, width, 3), np.uint8)
-    segmentation = np.empty((num_frames, height, width), np.int16)
-    depth = np.empty((num_frames, height, width), np.float32)
-    velocities = np.empty((num_frames, n, 6))
-    contacts = [np.empty((0, 9))]
-    for t in range(num_frames):
-        data.qpos[:], data.qvel[:] = states.qpos[t], states.qvel[t]
-        mujoco.mj_kinematics(model, data)
-        picture = camera.render(data)
-        pixels[t], segmentation[t], depth[t] = picture.rgb, picture.segmentation, picture.depth
-        velocities[t] = _world_velocities(data, n)
-        mujoco.mj_collision(model, data)
-        contacts.append(_touching(model, data, t))
-    poses = states.qpos.reshape(num_frames, n, 7)
-    intrinsics, world_from_camera = camera_matrices(world.view, height=height, width=width)
-    return SimulatedClip(
-        scene=scene,
-        seed=seed,
-        frames=Frames.at_constant_rate(pixels, fps),
-        camera=Camera(
-            intrinsics=intrinsics, world_from_camera=np.repeat(world_from_camera[None], num_frames, 0)
-        ),
-        segmentation=segmentation,
-        depth=depth,
-        body_names=world.body_names,
-        body_positions=poses[..., :3].copy(),
-        body_quaternions=poses[..., 3:].copy(),
-        body_velocities=velocities,
-        contacts=np.concatenate(contacts),
+    pose = look_at(world.view.eye, world.view.target)
+    colours = [world.surfaces[first].colour for first in model.body_geomadr[1:]]
+    camera = Viewpoint(
+        name="front",
+        world_from_camera=np.repeat(pose[None], num_frames, 0),
+        fov_rad=np.full(num_frames, world.view.fov_rad),
+    )
+    return Recording(
+        xml=world.xml,
+        surfaces=world.surfaces,
+        light=Light(sun=world.view.sun, sky=world.view.sky, target=world.view.target),
+        qpos=states.qpos,
+        qvel=states.qvel,
+        viewpoints=(camera,),
+        caption=caption_of(scene, world.body_names, colours, _centres(states.qpos)),
     )
 
 
@@ -155,11 +90,16 @@ def _is_worth_watching(world: Scene, states: _States) -> bool:
 
     Centres alone: of a body near the edge a part may be outside.
     """
-    positions = states.qpos.reshape(len(states.qpos), -1, 7)[..., :3]
-    intrinsics, world_from_camera = camera_matrices(world.view, height=2, width=2)
+    positions = _centres(states.qpos)
+    world_from_camera = look_at(world.view.eye, world.view.target)
     local = (positions - world_from_camera[:3, 3]) @ world_from_camera[:3, :3]
-    off_centre = np.abs(local[..., :2] / local[..., 2:]).max() * intrinsics[0, 0]
+    off_centre = np.abs(local[..., :2] / local[..., 2:]).max() * (1 / np.tan(world.view.fov_rad / 2))
     return bool(off_centre < _INSIDE and _happens(world.outcome, positions))
+
+
+def _centres(qpos: np.ndarray) -> np.ndarray:
+    """Centres [t, n, 3] of free bodies."""
+    return qpos.reshape(len(qpos), -1, 7)[..., :3]
 
 
 def _happens(outcome: Outcome, positions: np.ndarray) -> bool:
@@ -171,31 +111,3 @@ def _happens(outcome: Outcome, positions: np.ndarray) -> bool:
     if outcome == "some-fall":
         return bool(drop.max() > _LEAST_DROP_M)
     return bool(reach.max() < _STILL_M if outcome == "rests" else reach.max() > _LEAST_DROP_M)
-
-
-def _check(*, num_frames: int, fps: float, height: int, width: int) -> None:
-    if num_frames < 1:
-        raise ConfigError(f"num_frames must be at least 1, got {num_frames}; a still image is one frame")
-    if not 0 < fps < math.inf:
-        raise ConfigError(f"fps must be positive and finite, got {fps}; the samples use 10")
-    for name, value in (("height", height), ("width", width)):
-        if value < LEAST_SIZE_PX:
-            raise ConfigError(
-                f"{name} must be at least {LEAST_SIZE_PX} pixels, got {value}; the samples use 64"
-            )
-
-
-def _world_velocities(data: Any, n: int) -> np.ndarray:
-    """Velocities [n, 6] of free bodies; MuJoCo keeps the angular part in the body's own axes."""
-    velocities = data.qvel.reshape(n, 6).copy()
-    world_from_body = data.xmat[1 : n + 1].reshape(n, 3, 3)
-    velocities[:, 3:] = (world_from_body * velocities[:, None, 3:]).sum(-1)
-    return velocities
-
-
-def _touching(model: Any, data: Any, t: int) -> np.ndarray:
-    """Rows of ``SimulatedClip.contacts`` of the current state; pairs that are only near are left out."""
-    found = data.contact
-    bodies = model.geom_bodyid[found.geom]
-    rows = np.column_stack([np.full(len(bodies), t), bodies, found.pos, found.frame[:, :3]])
-    return rows[found.dist <= 0]

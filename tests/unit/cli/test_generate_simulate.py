@@ -12,7 +12,7 @@ from worldfoundry.cli import simulate, simulate_work
 from worldfoundry.cli.main import main
 from worldfoundry.data.video_write import write_video
 from worldfoundry.protocols.frames import Frames
-from worldfoundry.simulate import render
+from worldfoundry.simulate.render import context
 
 
 def refusal(capsys, *args) -> str:
@@ -85,22 +85,44 @@ def test_a_dry_run_of_simulate_takes_odd_sizes_of_a_clip_set(capsys):
 @pytest.mark.parametrize("mode", [[], ["--dry-run"]])
 def test_a_renderer_that_is_not_there_is_refused(capsys, monkeypatch, mode, tmp_path):
     pytest.importorskip("mujoco")
-    monkeypatch.setattr(render, "_gl_failure", lambda: "no display")
+    monkeypatch.setattr(context, "_gl_failure", lambda: "no display")
     settings = ["free-fall", "--renderer", "gl", "--out", str(tmp_path / "out"), *mode]
     assert "'gl' needs an OpenGL context, got 'no display'" in refusal(capsys, "simulate", *settings)
 
 
-@pytest.mark.parametrize("format", ["videos", "clip-set"])
-def test_a_worker_that_dies_ends_the_command_with_one_line(capsys, monkeypatch, tmp_path, format):
-    def kill_one(clips, *_, **__):
-        os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
-        return clips
+def _killing(clips, *_, **__):
+    """Instead of a progress bar: kills a worker once a clip is there."""
+    clips = iter(clips)
+    yield next(clips)
+    os.kill(multiprocessing.active_children()[0].pid, signal.SIGKILL)
+    yield from clips
 
-    monkeypatch.setattr(simulate_work, "track", kill_one)
-    settings = ["free-fall", "--clips", "2", "--workers", "2", "--format", format]
-    said = refusal(capsys, "simulate", *settings, "--out", str(tmp_path / "out"))
+
+@pytest.mark.parametrize("format", ["videos", "clip-set"])
+def test_a_worker_that_dies_ends_the_command_with_one_line_and_the_next_one_goes_on(
+    capsys, monkeypatch, tmp_path, format
+):
+    settings = ["free-fall", "--clips", "24", "--size", "16", "--num-frames", "3", "--format", format]
+    out = tmp_path / "out"
+    with monkeypatch.context() as patched:
+        patched.setattr(simulate_work, "track", _killing)
+        said = refusal(capsys, "simulate", *settings, "--workers", "2", "--out", str(out))
     assert "error: one of the 2 workers died, often for want of memory; lower --workers" in said
-    assert list(tmp_path.iterdir()) == []
+    assert not out.exists()
+    assert (
+        "out was begun with other settings, got seed 0 before and 1 now; give the same to go on"
+        in refusal(capsys, "simulate", *settings, "--seed", "1", "--out", str(out))
+    )
+    assert main(["simulate", *settings, "--out", str(out)]) == 0
+    assert " of 24 clips are there" in capsys.readouterr().err
+    assert main(["simulate", *settings, "--out", str(tmp_path / "straight")]) == 0
+    assert sorted(tmp_path.iterdir()) == [out, tmp_path / "straight"]
+    for file in sorted(p.name for p in out.iterdir()):
+        resumed, straight = (out / file, tmp_path / "straight" / file)
+        if file.endswith(".npz"):
+            assert np.array_equal(np.load(resumed)["pixels"], np.load(straight)["pixels"])
+        else:
+            assert resumed.read_bytes() == straight.read_bytes(), file
 
 
 def test_simulate_replaces_nothing(capsys, tmp_path):
@@ -109,4 +131,4 @@ def test_simulate_replaces_nothing(capsys, tmp_path):
 
 
 def test_the_renderers_of_the_command_are_those_of_the_simulator():
-    assert set(get_args(get_type_hints(simulate.SimulateArgs)["renderer"])) == set(render.RENDERERS)
+    assert set(get_args(get_type_hints(simulate.SimulateArgs)["renderer"])) == set(context.RENDERERS)

@@ -3,7 +3,8 @@ import stat
 
 import pytest
 
-from worldfoundry.core.files import atomic_folder, atomic_path
+from worldfoundry.core.errors import ConfigError
+from worldfoundry.core.files import atomic_folder, atomic_path, resumable_folder
 
 
 def test_a_file_appears_whole_under_a_name_with_its_suffix(tmp_path):
@@ -61,3 +62,27 @@ def test_a_failed_folder_leaves_the_old_one_and_nothing_else(tmp_path):
         raise KeyboardInterrupt
     assert [p.name for p in target.iterdir()] == ["old"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_resumable_folder_comes_back_as_it_was_left_and_appears_when_it_is_whole(tmp_path):
+    target, plan = tmp_path / "out", {"clips": 2, "scenes": ("a",)}
+    with pytest.raises(RuntimeError), resumable_folder(target, plan) as folder:
+        (folder / "first").write_text("1")
+        raise RuntimeError
+    assert not target.exists()
+    with pytest.raises(
+        ConfigError, match="out was begun with other settings, got clips 2 before and 3 now; "
+    ), resumable_folder(target, plan | {"clips": 3}):
+        pass
+    with resumable_folder(target, plan) as folder:
+        assert (folder / "first").read_text() == "1"
+        with pytest.raises(ConfigError, match="must be filled by one process at a time"), resumable_folder(target, plan):
+            pass
+    assert [p.name for p in target.iterdir()] == ["first"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_resumable_folder_that_got_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(RuntimeError), resumable_folder(tmp_path / "out", {}):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from worldfoundry.simulate import physics
-from worldfoundry.simulate.physics import simulate
+from worldfoundry.simulate.film import simulate
 from worldfoundry.simulate.scenes import SCENES
 
 mujoco = pytest.importorskip("mujoco")

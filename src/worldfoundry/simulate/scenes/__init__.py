@@ -17,9 +17,9 @@ from worldfoundry.simulate.scenes.seesaw import seesaw
 from worldfoundry.simulate.scenes.stacks import stable_stack, unstable_stack
 from worldfoundry.simulate.scenes.tilted_plane import tilted_plane
 from worldfoundry.simulate.scenes.u_slope import u_slope
-from worldfoundry.simulate.scenes.world import LEAST_SIZE_PX, TIMESTEP_SECONDS, Scene
+from worldfoundry.simulate.scenes.world import TIMESTEP_SECONDS, Scene
 
-__all__ = ["LEAST_SIZE_PX", "SCENES", "TIMESTEP_SECONDS", "Scene", "Surface", "View"]
+__all__ = ["SCENES", "TIMESTEP_SECONDS", "Scene", "Surface", "View"]
 
 SCENES: dict[str, Callable[[np.random.Generator], Scene]] = {
     "free-fall": free_fall,

@@ -11,8 +11,6 @@ TIMESTEP_SECONDS = 0.0025
 """Step of the physics."""
 Outcome = Literal["all-fall", "some-fall", "moves", "rests"]
 """Every body ends lower; at least one does; at least one moves; none does."""
-LEAST_SIZE_PX = 16
-"""Smallest height and width of a simulated picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,35 +1,23 @@
-"""Two renderers of a MuJoCo scene under a static camera: ray casting on the CPU (default) and OpenGL.
+"""Ray casting on the CPU: needs no display, GPU or driver, so its bytes depend on the software versions alone.
 
-``RayCaster`` needs no display, GPU or driver, so its bytes depend on the software versions alone. Four rays a pixel,
-each with its own point of a small sun (soft shadow edges), go through ``mj_multiRay``; NumPy shades what they hit. The
-unmoving world is traced once; a frame re-traces only pixels that a moving geom or its shadow can touch.
+Four rays a pixel, each with its own point of a small sun (soft shadow edges), go through ``mj_multiRay``; NumPy shades what
+they hit. For a camera that stands still the unmoving world is traced once, and a frame re-traces only pixels that a moving
+geom or its shadow can touch; for one that moves every frame is traced afresh.
 
 Pixel (i, j) covers [j, j+1] x [i, i+1]; its centre is at +0.5. Depth and segmentation are those of the centre ray.
-Colours are linear inside and displayed with a square root (exact on every machine, near the sRGB curve).
 """
 
-import functools
-import importlib
-import logging
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from worldfoundry.core.errors import ConfigError, MissingDependencyError, UnknownNameError, require_package
-from worldfoundry.simulate.scenes import Scene, Surface, View
+from worldfoundry.core.errors import ConfigError
+from worldfoundry.simulate.recording import Light, Viewpoint
+from worldfoundry.simulate.render.context import import_mujoco
+from worldfoundry.simulate.render.picture import SKY, Picture
+from worldfoundry.simulate.render.shading import albedo_of, average, displayed, linear, unit
+from worldfoundry.simulate.scenes.looks import Surface
 
-RENDERERS = ("auto", "gl", "raycast")
-SKY = -1
-
-_logger = logging.getLogger(__name__)
-
-_SUN_DISTANCE_M = 40.0
 _SUN_RADIUS_RAD = 0.022
 _SHADOW_BIAS_M = 4e-3
 _STATIC_GROUP, _MOVING_GROUP = 0, 1
@@ -38,131 +26,56 @@ _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1
 _HAZE_M = 28.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """One rendered frame with its ground truth."""
-
-    rgb: np.ndarray
-    """uint8 [h, w, 3]."""
-    segmentation: np.ndarray
-    """int16 [h, w]: body id, 0 static world, -1 sky."""
-    depth: np.ndarray
-    """float32 [h, w], metres along the optical axis, inf for the sky."""
-
-
-@runtime_checkable
-class Renderer(Protocol):
-    """Looks at the current state of a scene."""
-
-    def render(self, data: Any) -> Picture:
-        """Picture of ``data`` (kinematics already computed)."""
-        ...
-
-
-def make_renderer(name: str, scene: Scene, model: Any, *, height: int, width: int) -> Renderer:
-    """Renderer by name: ``raycast``; ``gl`` (fails without a GL context); ``auto`` (``gl`` if it works, else ``raycast``)."""
-    usable = usable_renderer(name)
-    caster = RayCaster(scene, model, height=height, width=width)
-    return caster if usable == "raycast" else _GlRenderer(caster, model)
-
-
-def usable_renderer(name: str) -> str:
-    """``gl`` or ``raycast``: what ``name`` stands for on this machine; a fallback of ``auto`` is logged as a warning."""
-    if name not in RENDERERS:
-        raise UnknownNameError("renderer", name, RENDERERS)
-    if name == "raycast":
-        return name
-    why_not = _gl_failure()
-    if why_not and name == "gl":
-        raise MissingDependencyError(
-            f"renderer 'gl' needs an OpenGL context, got {why_not!r} with MUJOCO_GL={os.environ.get('MUJOCO_GL', '')}; "
-            "set MUJOCO_GL to egl or osmesa where their libraries are installed, or use 'raycast'"
-        )
-    if why_not:
-        _logger.warning("renderer 'auto': no OpenGL context here (%s), using 'raycast'", why_not)
-    return "raycast" if why_not else "gl"
-
-
-def import_mujoco() -> Any:
-    """MuJoCo, also where it cannot load the OpenGL that ``MUJOCO_GL`` names: ray casting needs none."""
-    try:
-        return importlib.import_module("mujoco")
-    except (ImportError, AttributeError, RuntimeError, OSError):
-        with _environment("MUJOCO_GL", "disable"):
-            return require_package("mujoco", "simulate")
-
-
-@contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    """An environment variable with another value for a while."""
-    before = os.environ.get(name)
-    os.environ[name] = value
-    try:
-        yield
-    finally:
-        del os.environ[name]
-        if before is not None:
-            os.environ[name] = before
-
-
-@functools.cache
-def _gl_failure() -> str:
-    """Why no OpenGL context can be made, empty if one can; tried in a child, because a failed attempt may abort."""
-    attempt = "import mujoco; mujoco.Renderer(mujoco.MjModel.from_xml_string('<mujoco/>'), 16, 16).close()"
-    child = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True, check=False)
-    if child.returncode == 0:
-        return ""
-    lines = [line for line in child.stderr.splitlines() if "Error" in line]
-    return lines[-1].strip() if lines else f"exit status {child.returncode}"
-
-
-def camera_matrices(view: View, *, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Intrinsics [3, 3] in pixels and ``world_from_camera`` [4, 4] with OpenCV axes."""
-    focal = 0.5 * min(height, width) / np.tan(view.fov_rad / 2)
-    intrinsics = np.array([[focal, 0, width / 2], [0, focal, height / 2], [0, 0, 1.0]])
-    forward = view.target - view.eye
-    forward = forward / np.sqrt((forward * forward).sum())
-    right = np.cross(forward, [0, 0, 1.0])
-    right /= np.sqrt((right * right).sum())
-    world_from_camera = np.eye(4)
-    world_from_camera[:3, :3] = np.stack([right, np.cross(forward, right), forward], axis=1)
-    world_from_camera[:3, 3] = view.eye
-    return intrinsics, world_from_camera
-
-
 class RayCaster:
-    """Ray-cast renderer of one scene.
+    """Ray-cast renderer of one world from one viewpoint.
 
-    Static geoms (body 0) may be any type that ``mj_multiRay`` knows; moving ones likewise, inside their ``geom_aabb``.
+    Unmoving geoms (of the world, or of bodies without joints) may be any type that ``mj_multiRay`` knows; moving ones
+    likewise, inside their ``geom_aabb``.
     """
 
-    def __init__(self, scene: Scene, model: Any, *, height: int, width: int):
+    def __init__(
+        self,
+        model: Any,
+        *,
+        surfaces: tuple[Surface, ...],
+        light: Light,
+        viewpoint: Viewpoint,
+        height: int,
+        width: int,
+    ):
         self._mujoco = import_mujoco()
-        self._model, self._view, self._surfaces = model, scene.view, scene.surfaces
+        self._model, self._sunlight, self._surfaces, self._viewpoint = model, light, surfaces, viewpoint
         self.height, self.width = height, width
-        if len(scene.surfaces) != model.ngeom:
+        if len(surfaces) != model.ngeom:
             raise ConfigError(
-                f"scene.surfaces must have one entry a geom, got {len(scene.surfaces)} for {model.ngeom}"
+                f"surfaces must have one entry a geom, got {len(surfaces)} for {model.ngeom}; add or remove some"
             )
-        self._moving = np.flatnonzero(model.geom_bodyid > 0)
-        model.geom_group[:] = _STATIC_GROUP
-        model.geom_group[self._moving] = _MOVING_GROUP
-        self.intrinsics, self.world_from_camera = camera_matrices(scene.view, height=height, width=width)
-        self._eye = self.world_from_camera[:3, 3].copy()
+        moves = model.body_weldid[model.geom_bodyid] > 0
+        self._moving = np.flatnonzero(moves)
+        model.geom_group[:] = np.where(moves, _MOVING_GROUP, _STATIC_GROUP)
+        self._intrinsics = viewpoint.intrinsics(height=height, width=width)
         self._set_sun()
+        self._look(0)
+        self._is_still = viewpoint.is_still
+        if self._is_still:
+            data = self._mujoco.MjData(model)
+            self._mujoco.mj_kinematics(model, data)
+            self._set_background(data)
+
+    def _look(self, t: int) -> None:
+        """Place the camera where it is at frame ``t``."""
+        self.intrinsics, self.world_from_camera = self._intrinsics[t], self._viewpoint.world_from_camera[t]
+        self._eye = self.world_from_camera[:3, 3].copy()
         self._set_rays()
-        data = self._mujoco.MjData(model)
-        self._mujoco.mj_kinematics(model, data)
-        self._set_background(data)
 
     def _set_sun(self) -> None:
-        sun = self._view.sun
-        side = _unit(np.cross(sun, [0.3, 1.0, 0.2]))
+        sun, distance = self._sunlight.sun, self._sunlight.distance_m
+        side = unit(np.cross(sun, [0.3, 1.0, 0.2]))
         self._sun_axes = np.stack([side, np.cross(sun, side), -sun])
-        disc = (_SUBPIXELS[[0, 1, 3, 2]] - 0.5) * 2 * np.sqrt(2) * _SUN_DISTANCE_M * _SUN_RADIUS_RAD
+        disc = (_SUBPIXELS[[0, 1, 3, 2]] - 0.5) * 2 * np.sqrt(2) * distance * _SUN_RADIUS_RAD
         self._suns = (
-            self._view.target
-            + _SUN_DISTANCE_M * sun
+            self._sunlight.target
+            + distance * sun
             + disc[:, :1] * self._sun_axes[0]
             + disc[:, 1:] * self._sun_axes[1]
         )
@@ -204,13 +117,13 @@ class RayCaster:
 
     def _shade(self, data: Any, geom: np.ndarray, points: np.ndarray, normals: np.ndarray, rays: np.ndarray):
         """Linear colour of the shadowed surface and what the sun adds to it, float32 [n, 3] each, and facing-the-sun."""
-        sun = self._view.sun
+        sun = self._sunlight.sun
         albedo = np.empty((len(geom), 3))
         gloss = np.empty(len(geom))
         for g in np.unique(geom):
             at = np.flatnonzero(geom == g)
             local = (points[at] - data.geom_xpos[g]) @ data.geom_xmat[g].reshape(3, 3)
-            albedo[at] = _albedo(self._surfaces[g], local)
+            albedo[at] = albedo_of(self._surfaces[g], local)
             gloss[at] = self._surfaces[g].gloss
         facing = normals[:, 0] * sun[0] + normals[:, 1] * sun[1] + normals[:, 2] * sun[2]
         towards_eye = -(normals * rays).sum(1)
@@ -240,11 +153,13 @@ class RayCaster:
         keep = (_HAZE_M**2 / (_HAZE_M**2 + far)).astype(np.float32)[:, None]
         light *= keep
         dark *= keep
-        dark += (1 - keep) * _linear(self._view.sky[0])
+        dark += (1 - keep) * linear(self._sunlight.sky[0])
 
     def _sky(self, rays: np.ndarray) -> np.ndarray:
         up = np.clip(rays[:, 2:] * 2.5, 0, 1)
-        return ((1 - up) * _linear(self._view.sky[0]) + up * _linear(self._view.sky[1])).astype(np.float32)
+        return ((1 - up) * linear(self._sunlight.sky[0]) + up * linear(self._sunlight.sky[1])).astype(
+            np.float32
+        )
 
     def _layer(self, data: Any, rays: np.ndarray, groups: tuple[int, ...]):
         """All four samples of every pixel: dark, light, lit, distance and lifted points."""
@@ -266,12 +181,12 @@ class RayCaster:
         self._dark, self._light, self._lit, self._distance, self._points = self._layer(
             data, self._rays[1:], static
         )
-        rgb = _display(_average(self._dark + self._light * self._lit[..., None]))
+        rgb = displayed(average(self._dark + self._light * self._lit[..., None]))
         geom, distance, _ = self._cast(data, self._eye, self._rays[0], static)
         self._centre_distance = distance
         self._background = Picture(
             rgb=rgb.reshape(self.height, self.width, 3),
-            segmentation=np.where(geom < 0, SKY, 0).astype(np.int16).reshape(self.height, self.width),
+            segmentation=self._bodies(geom),
             depth=(distance * self._z_per_metre).astype(np.float32).reshape(self.height, self.width),
         )
         # Where each sample lies as seen from its point of the sun; far-away samples cannot be shadowed, keep them out.
@@ -325,8 +240,21 @@ class RayCaster:
             inside |= (u >= u0) & (u <= u1) & (v >= v0) & (v <= v1)
         return some[inside]
 
-    def render(self, data: Any) -> Picture:
-        """Picture of the current state; re-traces only what moved."""
+    def _bodies(self, geom: np.ndarray) -> np.ndarray:
+        """int16 [h, w]: body of the geom that each pixel's centre ray hit."""
+        bodies = np.where(geom < 0, SKY, self._model.geom_bodyid[geom])
+        return bodies.astype(np.int16).reshape(self.height, self.width)
+
+    def render(self, data: Any, t: int) -> Picture:
+        """Picture of ``data`` (kinematics already computed) from where the camera is at frame ``t``."""
+        if self._is_still:
+            return self._render_what_moved(data)
+        self._look(t)
+        return self.render_afresh(data)
+
+    def _render_what_moved(self, data: Any) -> Picture:
+        if not len(self._moving):
+            return self._background
         every, moving = (_STATIC_GROUP, _MOVING_GROUP), (_MOVING_GROUP,)
         corners = self._corners(data)
         near = self._pixels_near(corners)
@@ -366,7 +294,7 @@ class RayCaster:
         colour[sample, slot[near[pixel]]] = dark + light * faces[:, None]
 
         rgb = self._background.rgb.copy()
-        rgb.reshape(-1, 3)[changed] = _display(_average(colour))
+        rgb.reshape(-1, 3)[changed] = displayed(average(colour))
         return Picture(rgb=rgb, segmentation=segmentation, depth=depth)
 
     def render_afresh(self, data: Any) -> Picture:
@@ -374,75 +302,9 @@ class RayCaster:
         every = (_STATIC_GROUP, _MOVING_GROUP)
         dark, light, lit, _, _ = self._layer(data, self._rays[1:], every)
         geom, distance, _ = self._cast(data, self._eye, self._rays[0], every)
-        body = np.where(geom < 0, SKY, self._model.geom_bodyid[geom])
         h, w = self.height, self.width
         return Picture(
-            rgb=_display(_average(dark + light * lit[..., None])).reshape(h, w, 3),
-            segmentation=body.astype(np.int16).reshape(h, w),
+            rgb=displayed(average(dark + light * lit[..., None])).reshape(h, w, 3),
+            segmentation=self._bodies(geom),
             depth=(distance * self._z_per_metre).astype(np.float32).reshape(h, w),
         )
-
-
-class _GlRenderer:
-    """Pixels from OpenGL (plain colours, the driver's shading); ground truth from the ray caster."""
-
-    def __init__(self, caster: RayCaster, model: Any):
-        self._mujoco = import_mujoco()
-        self._caster = caster
-        k, pose = caster.intrinsics, caster.world_from_camera
-        model.vis.global_.fovy = np.degrees(2 * np.arctan(caster.height / (2 * k[1, 1])))
-        self._gl = self._mujoco.Renderer(model, caster.height, caster.width)
-        forward = pose[:3, 2]
-        self._camera = self._mujoco.MjvCamera()
-        self._camera.type = self._mujoco.mjtCamera.mjCAMERA_FREE
-        self._camera.distance = 1.0
-        self._camera.lookat[:] = pose[:3, 3] + forward
-        self._camera.azimuth = np.degrees(np.arctan2(forward[1], forward[0]))
-        self._camera.elevation = np.degrees(np.arcsin(forward[2]))
-
-    def render(self, data: Any) -> Picture:
-        """Picture of the current state."""
-        truth = self._caster.render(data)
-        self._gl.update_scene(data, camera=self._camera)
-        return Picture(rgb=self._gl.render(), segmentation=truth.segmentation, depth=truth.depth)
-
-
-def _albedo(surface: Surface, local: np.ndarray) -> np.ndarray:
-    """Linear colour [n, 3] at points in the geom's own axes."""
-    colour, accent = _linear(surface.colour), _linear(surface.accent)
-    if surface.pattern == "plain" or surface.scale_m <= 0:
-        return np.broadcast_to(colour, (len(local), 3))
-    if surface.pattern == "stripe":
-        mix = np.clip((surface.scale_m / 2 - np.abs(local[:, 0])) / (0.12 * surface.scale_m) + 0.5, 0, 1)
-    elif surface.pattern == "checker":
-        waves = np.sin(local[:, :2] * (np.pi / surface.scale_m) + surface.seed % 7)
-        mix = np.clip(0.5 + 2.2 * waves[:, 0] * waves[:, 1], 0, 1)
-    else:
-        rng = np.random.default_rng(surface.seed)
-        mix = np.full(len(local), 0.5)
-        for _ in range(5):
-            wave = rng.standard_normal(3)
-            wave *= 2 * np.pi / surface.scale_m * rng.uniform(0.5, 1.2) / np.sqrt((wave * wave).sum())
-            phase = local[:, 0] * wave[0] + local[:, 1] * wave[1] + local[:, 2] * wave[2]
-            mix += 0.2 * np.sin(phase + rng.uniform(0, 2 * np.pi))
-        mix = np.clip(mix, 0, 1)
-    return colour + mix[:, None] * (accent - colour)
-
-
-def _linear(colour: tuple[float, float, float]) -> np.ndarray:
-    """Linear light of a displayed colour."""
-    return np.square(np.array(colour))
-
-
-def _average(samples: np.ndarray) -> np.ndarray:
-    """Mean of the four samples [4, n, 3], in one fixed order."""
-    return ((samples[0] + samples[1]) + (samples[2] + samples[3])) * np.float32(0.25)
-
-
-def _display(colour: np.ndarray) -> np.ndarray:
-    """uint8 as displayed."""
-    return (np.sqrt(np.clip(colour, 0, 1)) * 255 + np.float32(0.5)).astype(np.uint8)
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.sqrt((vector * vector).sum())
