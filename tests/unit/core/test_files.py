@@ -70,13 +70,17 @@ def test_a_resumable_folder_comes_back_as_it_was_left_and_appears_when_it_is_who
         (folder / "first").write_text("1")
         raise RuntimeError
     assert not target.exists()
-    with pytest.raises(
-        ConfigError, match="out was begun with other settings, got clips 2 before and 3 now; "
-    ), resumable_folder(target, plan | {"clips": 3}):
+    with (
+        pytest.raises(ConfigError, match="out was begun with other settings, got clips 2 before and 3 now; "),
+        resumable_folder(target, plan | {"clips": 3}),
+    ):
         pass
     with resumable_folder(target, plan) as folder:
         assert (folder / "first").read_text() == "1"
-        with pytest.raises(ConfigError, match="must be filled by one process at a time"), resumable_folder(target, plan):
+        with (
+            pytest.raises(ConfigError, match="must be filled by one process at a time"),
+            resumable_folder(target, plan),
+        ):
             pass
     assert [p.name for p in target.iterdir()] == ["first"]
     assert list(tmp_path.iterdir()) == [target]

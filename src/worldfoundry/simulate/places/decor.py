@@ -48,14 +48,19 @@ def vase(rng: np.random.Generator) -> Piece:
     height = 2 * z + 0.03
     if rng.uniform() < 0.6:
         parts.append(upright((0, 0, height + 0.06), 0.012, 0.06, look.leaves(rng)))
-        parts.append(blob((0, 0, height + 0.18), (0.09, 0.09, 0.08), look.speckle(rng, look.vivid(rng), scale_m=0.1)))
+        parts.append(
+            blob((0, 0, height + 0.18), (0.09, 0.09, 0.08), look.speckle(rng, look.vivid(rng), scale_m=0.1))
+        )
         height += 0.26
     return Piece(noun="vase", colour=colour, parts=tuple(parts), half=(0.09, 0.09), height=height)
 
 
 def bowl(rng: np.random.Generator) -> Piece:
     """A dish with fruit on it."""
-    r, fruit = rng.uniform(0.11, 0.15), look.paint(rng, hsv(look.pick(rng, (0.0, 0.08, 0.14, 0.3)), 0.85, 0.9))
+    r, fruit = (
+        rng.uniform(0.11, 0.15),
+        look.paint(rng, hsv(look.pick(rng, (0.0, 0.08, 0.14, 0.3)), 0.85, 0.9)),
+    )
     parts = [upright((0, 0, 0.015), r, 0.015, look.white(rng))]
     turn = rng.uniform(0, 2 * np.pi)
     for k in range(3):
@@ -123,7 +128,9 @@ def plant(rng: np.random.Generator) -> Piece:
         at = (0.1 * float(np.cos(a)), 0.1 * float(np.sin(a)), top + half[2] * 0.8 + lift)
         parts.append(blob(at, half, green))
     height = max(p.at[2] + p.size[-1] for p in parts)
-    return Piece(noun="plant", colour=None, parts=tuple(parts), half=(reach + 0.1, reach + 0.1), height=height)
+    return Piece(
+        noun="plant", colour=None, parts=tuple(parts), half=(reach + 0.1, reach + 0.1), height=height
+    )
 
 
 def rug(rng: np.random.Generator, half: tuple[float, float]) -> Piece:
@@ -153,8 +160,10 @@ def clock(rng: np.random.Generator) -> Piece:
     face = 0.86 * (ring - [0, 0, r]) + [0, 0, r]
     colour, black = look.vivid(rng), look.paint(rng, (0.06, 0.06, 0.07))
     parts = (
-        hull(np.concatenate([ring, ring + [0, -0.03, 0]]), look.paint(rng, colour)),
-        hull(np.concatenate([face + [0, -0.03, 0], face + [0, -0.034, 0]]), look.white(rng)),
+        hull(np.concatenate([ring, ring + np.array([0, -0.03, 0])]), look.paint(rng, colour)),
+        hull(
+            np.concatenate([face + np.array([0, -0.03, 0]), face + np.array([0, -0.034, 0])]), look.white(rng)
+        ),
         box((0, -0.037, r + r * 0.25), (0.008, 0.003, r * 0.3), black),
         box((r * 0.2, -0.037, r), (r * 0.22, 0.003, 0.008), black),
     )

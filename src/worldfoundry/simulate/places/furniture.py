@@ -60,7 +60,9 @@ def dining_table(rng: np.random.Generator) -> Piece:
     """A table to eat at."""
     round_ = rng.uniform() < 0.4
     x = rng.uniform(0.5, 0.6) if round_ else rng.uniform(0.65, 0.9)
-    return table(rng, half=(x, x if round_ else rng.uniform(0.4, 0.48)), z=rng.uniform(0.7, 0.74), noun="table")
+    return table(
+        rng, half=(x, x if round_ else rng.uniform(0.4, 0.48)), z=rng.uniform(0.7, 0.74), noun="table"
+    )
 
 
 def coffee_table(rng: np.random.Generator) -> Piece:
@@ -184,7 +186,9 @@ def bookshelf(rng: np.random.Generator) -> Piece:
     )
 
 
-def _doors(count: int, x: float, y: float, low: float, high: float, surface: Surface, knob: Surface) -> list[Part]:
+def _doors(
+    count: int, x: float, y: float, low: float, high: float, surface: Surface, knob: Surface
+) -> list[Part]:
     """Doors side by side on the front, each with a knob."""
     half, parts = x / count, []
     for k in range(count):

@@ -17,13 +17,19 @@ def tree(rng: np.random.Generator) -> Piece:
     """A broad-leaved tree."""
     trunk, r, autumn = rng.uniform(1.0, 2.2), rng.uniform(0.1, 0.2), rng.uniform() < 0.2
     hue = rng.uniform(0.04, 0.13) if autumn else rng.uniform(0.2, 0.34)
-    green = look.speckle(rng, hsv(hue, rng.uniform(0.5, 0.8), rng.uniform(0.42, 0.68)), scale_m=0.8, contrast=0.55)
+    green = look.speckle(
+        rng, hsv(hue, rng.uniform(0.5, 0.8), rng.uniform(0.42, 0.68)), scale_m=0.8, contrast=0.55
+    )
     parts = [upright((0, 0, trunk / 2), r, trunk / 2, _bark(rng))]
     reach, turn = rng.uniform(0.7, 1.2), rng.uniform(0, 2 * np.pi)
     for k in range(int(rng.integers(3, 6))):
         a, away = turn + 2.4 * k, reach * 0.45 * min(k, 1)
         half = tuple(reach * rng.uniform(0.65, 1.0, 3) * [1, 1, 0.85])
-        at = (away * float(np.cos(a)), away * float(np.sin(a)), trunk + half[2] * 0.75 + rng.uniform(0, 0.35) * k)
+        at = (
+            away * float(np.cos(a)),
+            away * float(np.sin(a)),
+            trunk + half[2] * 0.75 + rng.uniform(0, 0.35) * k,
+        )
         parts.append(blob(at, half, green))
     height = max(p.at[2] + p.size[-1] for p in parts)
     return Piece(noun="tree", colour=None, parts=tuple(parts), half=(1.5 * reach, 1.5 * reach), height=height)
@@ -32,7 +38,9 @@ def tree(rng: np.random.Generator) -> Piece:
 def conifer(rng: np.random.Generator) -> Piece:
     """A fir: cones, one above the other."""
     trunk, r = rng.uniform(0.4, 0.9), rng.uniform(0.09, 0.15)
-    green = look.speckle(rng, hsv(rng.uniform(0.3, 0.42), 0.55, rng.uniform(0.32, 0.5)), scale_m=0.5, contrast=0.5)
+    green = look.speckle(
+        rng, hsv(rng.uniform(0.3, 0.42), 0.55, rng.uniform(0.32, 0.5)), scale_m=0.5, contrast=0.5
+    )
     parts = [upright((0, 0, trunk / 2), r, trunk / 2, _bark(rng))]
     z, radius, rise = trunk, rng.uniform(0.8, 1.2), rng.uniform(1.1, 1.6)
     for _ in range(3):
@@ -67,7 +75,11 @@ def rock(rng: np.random.Generator) -> Piece:
     part = hull(np.round(v, 6), look.speckle(rng, grey, scale_m=0.5))
     extent = np.abs(v).max(0)
     return Piece(
-        noun="rock", colour=None, parts=(part,), half=(float(extent[0]), float(extent[1])), height=float(v[:, 2].max())
+        noun="rock",
+        colour=None,
+        parts=(part,),
+        half=(float(extent[0]), float(extent[1])),
+        height=float(v[:, 2].max()),
     )
 
 
@@ -84,7 +96,9 @@ def house(rng: np.random.Generator) -> Piece:
         scale_m=0.32 if pattern == "bricks" else 2.0,
         seed=look.seed_of(rng),
     )
-    tiles = look.speckle(rng, look.pick(rng, ((0.55, 0.24, 0.18), (0.35, 0.33, 0.36), (0.5, 0.34, 0.24))), scale_m=0.4)
+    tiles = look.speckle(
+        rng, look.pick(rng, ((0.55, 0.24, 0.18), (0.35, 0.33, 0.36), (0.5, 0.34, 0.24))), scale_m=0.4
+    )
     over, rise = 0.18, rng.uniform(0.7, 1.3)
     low = 2 * z - over * rise / y
     eaves = [[i * (x + over), j * (y + over), low] for i in (-1, 1) for j in (-1, 1)]
@@ -117,8 +131,7 @@ def _openings(rng: np.random.Generator, x: float, y: float, z: float) -> list[Pa
     for floor in range(2 if z > 1.9 else 1):
         at = 1.45 + 2.0 * floor
         for side in (-1, 1):
-            for i in (-1, 1):
-                parts.append(box((i * x * 0.6, side * (y + 0.02), at), (0.42, 0.02, 0.42), glass))
+            parts += [box((i * x * 0.6, side * (y + 0.02), at), (0.42, 0.02, 0.42), glass) for i in (-1, 1)]
             parts.append(box((side * (x + 0.02), 0, at), (0.02, 0.42, 0.42), glass))
     return parts
 
@@ -154,7 +167,12 @@ def street_lamp(rng: np.random.Generator) -> Piece:
     parts = (
         upright((0, 0, 0.1), 0.12, 0.1, iron),
         upright((0, 0, 0.2 + z), 0.05, z, iron),
-        Part(shape="sphere", at=(0, 0, 0.2 + 2 * z + 0.16), size=(0.18,), surface=Surface(colour=glow, accent=glow)),
+        Part(
+            shape="sphere",
+            at=(0, 0, 0.2 + 2 * z + 0.16),
+            size=(0.18,),
+            surface=Surface(colour=glow, accent=glow),
+        ),
     )
     return Piece(noun="street lamp", colour=None, parts=parts, half=(0.2, 0.2), height=0.54 + 2 * z)
 
@@ -163,13 +181,19 @@ def hay_bale(rng: np.random.Generator) -> Piece:
     """Hay in a round bale that stands on its end."""
     r, z = rng.uniform(0.5, 0.7), rng.uniform(0.4, 0.55)
     straw = look.speckle(rng, (0.82, 0.68, 0.36), scale_m=0.2)
-    return Piece(noun="hay bale", colour=None, parts=(upright((0, 0, z), r, z, straw),), half=(r, r), height=2 * z)
+    return Piece(
+        noun="hay bale", colour=None, parts=(upright((0, 0, z), r, z, straw),), half=(r, r), height=2 * z
+    )
 
 
 def well(rng: np.random.Generator) -> Piece:
     """A well with a small roof."""
     stone = Surface(
-        colour=(0.62, 0.6, 0.57), accent=(0.8, 0.78, 0.75), pattern="bricks", scale_m=0.22, seed=look.seed_of(rng)
+        colour=(0.62, 0.6, 0.57),
+        accent=(0.8, 0.78, 0.75),
+        pattern="bricks",
+        scale_m=0.22,
+        seed=look.seed_of(rng),
     )
     timber, colour = look.wood(rng), look.vivid(rng)
     eaves = [[i * 0.75, j * 0.7, 1.75] for i in (-1, 1) for j in (-1, 1)]
@@ -195,4 +219,6 @@ def toy(rng: np.random.Generator) -> Piece:
     if rng.uniform() < 0.5:
         part = Part(shape="sphere", at=(0, 0, r), size=(r,), surface=surface)
         return Piece(noun="ball", colour=colour, parts=(part,), half=(r, r), height=2 * r)
-    return Piece(noun="block", colour=colour, parts=(box((0, 0, r), (r, r, r), surface),), half=(r, r), height=2 * r)
+    return Piece(
+        noun="block", colour=colour, parts=(box((0, 0, r), (r, r, r), surface),), half=(r, r), height=2 * r
+    )

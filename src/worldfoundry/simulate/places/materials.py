@@ -97,7 +97,9 @@ def speckle(rng: np.random.Generator, colour: Colour, *, scale_m: float, contras
 
 def leaves(rng: np.random.Generator) -> Surface:
     """Foliage."""
-    return speckle(rng, hsv(rng.uniform(0.2, 0.36), rng.uniform(0.45, 0.75), rng.uniform(0.4, 0.65)), scale_m=0.5)
+    return speckle(
+        rng, hsv(rng.uniform(0.2, 0.36), rng.uniform(0.45, 0.75), rng.uniform(0.4, 0.65)), scale_m=0.5
+    )
 
 
 def white(rng: np.random.Generator) -> Surface:
@@ -138,7 +140,12 @@ def floor(rng: np.random.Generator) -> Surface:
     colour = pastel(rng) if pattern == "tiles" else shade(pastel(rng), rng.uniform(0.6, 0.9))
     scale = rng.uniform(0.3, 0.6) if pattern == "tiles" else rng.uniform(0.5, 0.9)
     return Surface(
-        colour=colour, accent=shade(colour, 0.72), pattern=pattern, scale_m=scale, gloss=0.05, seed=seed_of(rng)
+        colour=colour,
+        accent=shade(colour, 0.72),
+        pattern=pattern,
+        scale_m=scale,
+        gloss=0.05,
+        seed=seed_of(rng),
     )
 
 

@@ -91,14 +91,16 @@ def _stand(rng: np.random.Generator, plan: FloorPlan, piece: Piece) -> None:
         away = rng.uniform(min(1.6 * size, 6.0), 6.0 + 3.0 * min(size, 3.0))
         at = np.array([away * np.cos(bearing), away * np.sin(bearing), 0.0])
         rect = rectangle(piece.half, at, yaw)
-        if plan.fits(rect + [-0.3, -0.3, 0.3, 0.3]):
+        if plan.fits(rect + 0.3 * np.array([-1, -1, 1, 1])):
             plan.put(piece, at, yaw)
             return
 
 
 def _lay_ground(rng: np.random.Generator, ground: Ground, plan: FloorPlan, kind: str) -> None:
     """Grass or heath with a path, low mounds near and hills far away."""
-    hue = {"rocky heath": rng.uniform(0.1, 0.17), "farm": rng.uniform(0.15, 0.26)}.get(kind, rng.uniform(0.2, 0.3))
+    hue = {"rocky heath": rng.uniform(0.1, 0.17), "farm": rng.uniform(0.15, 0.26)}.get(
+        kind, rng.uniform(0.2, 0.3)
+    )
     grass = hsv(hue, rng.uniform(0.4, 0.65), rng.uniform(0.5, 0.66))
     dirt = look.pick(rng, ((0.72, 0.6, 0.44), (0.62, 0.58, 0.54), (0.8, 0.74, 0.62)))
     surface = Surface(
@@ -113,10 +115,14 @@ def _lay_ground(rng: np.random.Generator, ground: Ground, plan: FloorPlan, kind:
         tone = hsv(hue + rng.uniform(0, 0.08), rng.uniform(0.3, 0.5), rng.uniform(0.4, 0.6))
         half = (rng.uniform(22, 40), rng.uniform(22, 40), rng.uniform(7, 18))
         at = (away * float(np.cos(bearing)), away * float(np.sin(bearing)), -1.0)
-        ground.parts.append(Part(shape="ellipsoid", at=at, size=half, surface=look.speckle(rng, tone, scale_m=9.0)))
+        ground.parts.append(
+            Part(shape="ellipsoid", at=at, size=half, surface=look.speckle(rng, tone, scale_m=9.0))
+        )
 
 
-def _raise_mound(rng: np.random.Generator, ground: Ground, plan: FloorPlan, grass: tuple[float, float, float]) -> None:
+def _raise_mound(
+    rng: np.random.Generator, ground: Ground, plan: FloorPlan, grass: tuple[float, float, float]
+) -> None:
     """A grassy mound: the top of an ellipsoid whose middle is below the ground; nothing stands on it."""
     wide, high = rng.uniform(2.0, 4.0), rng.uniform(0.4, 1.0)
     bearing, away = rng.uniform(-np.pi, np.pi), rng.uniform(7, 15)

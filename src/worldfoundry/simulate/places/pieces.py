@@ -67,7 +67,7 @@ class Placed:
     @property
     def centre(self) -> np.ndarray:
         """Middle of the thing."""
-        return self.at + [0, 0, self.piece.height / 2]
+        return self.at + np.array([0, 0, self.piece.height / 2])
 
 
 @dataclass(slots=True)
@@ -106,11 +106,15 @@ def legs(half: tuple[float, float], radius: float, height: float, surface: Surfa
     """Four square legs, their outer faces on the rectangle ``half``."""
     x, y = half[0] - radius, half[1] - radius
     return tuple(
-        box((i * x, j * y, height / 2), (radius, radius, height / 2), surface) for i in (-1, 1) for j in (-1, 1)
+        box((i * x, j * y, height / 2), (radius, radius, height / 2), surface)
+        for i in (-1, 1)
+        for j in (-1, 1)
     )
 
 
-def model_text(ground: Ground, things: tuple[Placed, ...], sun: np.ndarray) -> tuple[str, tuple[Surface, ...]]:
+def model_text(
+    ground: Ground, things: tuple[Placed, ...], sun: np.ndarray
+) -> tuple[str, tuple[Surface, ...]]:
     """MuJoCo model and the looks of its geoms in order."""
     meshes: list[str] = []
     world = "".join(_geom(part, meshes) for part in ground.parts)
@@ -137,9 +141,7 @@ def _geom(part: Part, meshes: list[str]) -> str:
         meshes.append(f'<mesh name="{name}" vertex="{numbers(np.array(part.vertices).ravel())}"/>')
         size = f'mesh="{name}"'
     turn = f' euler="0 0 {part.yaw_rad:.6f}"' if part.yaw_rad else ""
-    return (
-        f'<geom type="{part.shape}" {size} pos="{numbers(np.array(part.at))}"{turn} {rgba(part.surface.colour)}/>'
-    )
+    return f'<geom type="{part.shape}" {size} pos="{numbers(np.array(part.at))}"{turn} {rgba(part.surface.colour)}/>'
 
 
 def named(pieces: list[tuple[Piece, np.ndarray, float]]) -> tuple[Placed, ...]:

@@ -38,7 +38,9 @@ def draw_room(rng: np.random.Generator) -> Place:
         things=things,
         light=_light(rng, half, height),
         zone=Zone(
-            low=np.array([-x + 0.3, -y + 0.3, 0.8]), high=np.array([x - 0.3, y - 0.3, height - 0.4]), scale=1.0
+            low=np.array([-x + 0.3, -y + 0.3, 0.8]),
+            high=np.array([x - 0.3, y - 0.3, height - 0.4]),
+            scale=1.0,
         ),
         subjects=tuple(t for t in things if any(t.piece is s for s in subjects)),
     )
@@ -63,9 +65,7 @@ def _build_shell(rng: np.random.Generator, ground: Ground, plan: FloorPlan, heig
     other = look.wall(rng) if rng.uniform() < 0.5 else surface
     ground.box((0, 0, -0.05), (x + 0.12, y + 0.12, 0.05), look.floor(rng))
     ceiling = hsv(0.12, 0.04, 0.96)
-    ground.box(
-        (0, 0, height + 0.05), (x + 0.12, y + 0.12, 0.05), Surface(colour=ceiling, accent=ceiling)
-    )
+    ground.box((0, 0, height + 0.05), (x + 0.12, y + 0.12, 0.05), Surface(colour=ceiling, accent=ceiling))
     lawn = look.speckle(rng, hsv(rng.uniform(0.22, 0.33), 0.5, 0.55), scale_m=1.5)
     ground.box((0, 0, -0.55), (40, 40, 0.1), lawn)
     order = rng.permutation(4)
@@ -76,7 +76,9 @@ def _build_shell(rng: np.random.Generator, ground: Ground, plan: FloorPlan, heig
     _hang_door(rng, ground, plan, int(door), trim)
 
 
-def _wall_box(plan: FloorPlan, wall: int, span: tuple[float, float], z: tuple[float, float], depth: tuple[float, float]):
+def _wall_box(
+    plan: FloorPlan, wall: int, span: tuple[float, float], z: tuple[float, float], depth: tuple[float, float]
+):
     """Centre and half sizes of a box in a wall: along it, up, and from its inner face outwards."""
     x, y = plan.half
     along, up, out = sum(span) / 2, sum(z) / 2, sum(depth) / 2
@@ -137,13 +139,17 @@ def _hang_door(rng: np.random.Generator, ground: Ground, plan: FloorPlan, wall: 
     plan.taken.append(rectangle(half[:2], np.array(free), 0.0))
 
 
-def _group(plan: FloorPlan, rng: np.random.Generator, items: list[tuple[Piece, float, float, float]], rug: bool):
+def _group(
+    plan: FloorPlan, rng: np.random.Generator, items: list[tuple[Piece, float, float, float]], rug: bool
+):
     """Stand pieces (dx, dy, yaw) together near the middle, sometimes on a rug; those that do not fit are left out."""
     mat_rect = None
     turn, (x, y) = look.pick(rng, (0.0, np.pi / 2, np.pi, -np.pi / 2)), plan.half
     middle = np.array([rng.uniform(-0.15, 0.15) * x, rng.uniform(-0.15, 0.15) * y, 0.0])
     c, s = np.cos(turn), np.sin(turn)
-    places = [(p, middle + [c * dx - s * dy, s * dx + c * dy, 0], turn + yaw) for p, dx, dy, yaw in items]
+    places = [
+        (p, middle + np.array([c * dx - s * dy, s * dx + c * dy, 0]), turn + yaw) for p, dx, dy, yaw in items
+    ]
     if rug:
         rects = np.array([rectangle(p.half, at, yaw) for p, at, yaw in places])
         low, high = rects[:, :2].min(0) - 0.12, rects[:, 2:].max(0) + 0.12
@@ -152,7 +158,7 @@ def _group(plan: FloorPlan, rng: np.random.Generator, items: list[tuple[Piece, f
         if plan.fits(np.concatenate([low, high])):
             mat_rect = np.concatenate([low, high])
             plan.pieces.append((mat, centre, 0.0))
-            places = [(p, at + [0, 0, mat.top_z], yaw) for p, at, yaw in places]
+            places = [(p, at + np.array([0, 0, mat.top_z]), yaw) for p, at, yaw in places]
     for piece, at, yaw in places:
         if plan.fits(rectangle(piece.half, at, yaw)):
             plan.put(piece, at, yaw)
@@ -167,7 +173,9 @@ def _around(rng: np.random.Generator, table: Piece, count: int) -> list[tuple[Pi
     for k in rng.permutation(4)[:count]:
         angle = k * np.pi / 2
         out = (table.half[0] if k % 2 == 0 else table.half[1]) + made.half[1] + rng.uniform(0.09, 0.2)
-        items.append((made, out * np.cos(angle), out * np.sin(angle), angle - np.pi / 2 + rng.uniform(-0.1, 0.1)))
+        items.append(
+            (made, out * np.cos(angle), out * np.sin(angle), angle - np.pi / 2 + rng.uniform(-0.1, 0.1))
+        )
     return items
 
 
@@ -198,7 +206,13 @@ def _dining_room(rng: np.random.Generator, plan: FloorPlan) -> list[Piece]:
 def _bedroom(rng: np.random.Generator, plan: FloorPlan) -> list[Piece]:
     made = furniture.bed(rng)
     plan.at_a_wall(rng, made)
-    for maker in (furniture.wardrobe, furniture.cabinet, furniture.bookshelf, furniture.armchair, furniture.chair):
+    for maker in (
+        furniture.wardrobe,
+        furniture.cabinet,
+        furniture.bookshelf,
+        furniture.armchair,
+        furniture.chair,
+    ):
         if rng.uniform() < 0.65:
             plan.at_a_wall(rng, maker(rng))
     return [made]
@@ -221,7 +235,10 @@ def _playroom(rng: np.random.Generator, plan: FloorPlan) -> list[Piece]:
     for maker in (furniture.bookshelf, furniture.cabinet, furniture.armchair):
         if rng.uniform() < 0.8:
             plan.at_a_wall(rng, maker(rng))
-    toys = [look.pick(rng, (decor.ball, decor.crate, furniture.stool))(rng) for _ in range(int(rng.integers(4, 8)))]
+    toys = [
+        look.pick(rng, (decor.ball, decor.crate, furniture.stool))(rng)
+        for _ in range(int(rng.integers(4, 8)))
+    ]
     for toy in toys:
         plan.anywhere(rng, toy)
     return [low]
