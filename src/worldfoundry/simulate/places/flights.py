@@ -137,9 +137,13 @@ def _stand(rng: np.random.Generator, place: Place) -> _Stand:
     subject = place.subjects[int(rng.integers(len(place.subjects)))]
     zone = place.zone
     bearing, away = rng.uniform(-np.pi, np.pi), zone.scale * rng.uniform(1.3, 3.2)
-    height = zone.low[2] + rng.beta(1.6, 2.2) * (zone.high[2] - zone.low[2])
+    height = zone.low[2] + rng.beta(1.5, 2.5) * (zone.high[2] - zone.low[2])
     eye = np.array([subject.at[0] + away * np.cos(bearing), subject.at[1] + away * np.sin(bearing), height])
-    aim = subject.centre + rng.uniform(-0.25, 0.25, 3) * [zone.scale, zone.scale, 0.3]
+    # A little above low things, or the floor is most of what is seen.
+    lift = max(0.0, 0.45 * zone.scale - subject.piece.height / 2) * rng.uniform(0.3, 1.0)
+    aim = (
+        subject.centre + rng.uniform(-0.25, 0.25, 3) * [zone.scale, zone.scale, 0.3] + np.array([0, 0, lift])
+    )
     degrees = rng.uniform(55, 75) if zone.scale == 1 else rng.uniform(48, 65)
     return _Stand(eye, _unit(aim - eye), float(np.radians(degrees)), rng.uniform(5.0, 7.0), subject)
 
@@ -152,7 +156,7 @@ def orbit(rng: np.random.Generator, place: Place) -> Flight:
     """Around a subject at one distance and height, looking at it."""
     stand, sign = _stand(rng, place), _sign(rng)
     rate = sign * rng.uniform(0.12, 0.3)
-    centre = stand.subject.centre
+    centre = stand.subject.centre + np.array([0, 0, rng.uniform(0, 0.25)])
     out = stand.eye - centre
     radius, start, rise = float(np.hypot(out[0], out[1])), np.arctan2(out[1], out[0]), out[2]
 

@@ -47,7 +47,7 @@ def wood(rng: np.random.Generator) -> Surface:
     colour = pick(rng, _WOODS)
     return Surface(
         colour=colour,
-        accent=shade(colour, 0.72),
+        accent=shade(colour, 0.8),
         pattern="wood",
         scale_m=rng.uniform(0.08, 0.16),
         gloss=rng.uniform(0, 0.15),

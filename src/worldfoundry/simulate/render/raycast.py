@@ -7,7 +7,7 @@ moves every frame is traced afresh: one ray a pixel, and four where neighbouring
 Pixel (i, j) covers [j, j+1] x [i, i+1]; its centre is at +0.5. Depth and segmentation are those of the centre ray.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,21 @@ from worldfoundry.simulate.scenes.looks import Surface
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 _MIDDLE = np.array([0.5, 0.5])
-_EDGE = 20
+_UNSURE = 2
+_EDGE = 40
 """Difference of displayed colours (0 to 255) from which on neighbouring pixels get four rays each."""
+
+
+class _Hits(NamedTuple):
+    """What rays see."""
+
+    geom: np.ndarray
+    distance: np.ndarray
+    points: np.ndarray
+    dark: np.ndarray
+    light: np.ndarray
+    faces: np.ndarray
+    """Whether the surface faces the light, bool [n]."""
 
 
 class RayCaster:
@@ -174,34 +187,42 @@ class RayCaster:
         """Every pixel by its centre ray; by four where its neighbours look different."""
         h, w = self.height, self.width
         rays, z_per_metre = self._rays_through(_MIDDLE, np.arange(h * w))
-        colour, geom, distance = self._colours(data, rays, np.full(h * w, CENTRE), self._pixel_rad)
-        rgb = displayed(colour)
+        hits = self._hits(data, rays, self._pixel_rad)
+        lit = hits.faces.copy()
+        lit[lit] = self._tracer.is_lit(data, CENTRE, hits.points[lit], EVERY_GROUP)
+        rgb = displayed(hits.dark + hits.light * lit[:, None])
         edges = _edges(rgb.reshape(h, w, 3))
-        some = np.concatenate([self._rays_through(offset, edges)[0] for offset in SUBPIXELS])
-        lights = np.repeat(np.arange(4), len(edges))
-        finer, _, _ = self._colours(data, some, lights, 0.5 * self._pixel_rad)
-        rgb[edges] = displayed(average(finer.reshape(4, -1, 3)))
+        around = _light_around(lit.reshape(h, w), hits.faces.reshape(h, w))
+        rgb[edges] = displayed(self._finer(data, edges, around.ravel()[edges]))
         return Picture(
             rgb=rgb.reshape(h, w, 3),
-            segmentation=self._bodies(geom),
-            depth=(distance * z_per_metre).astype(np.float32).reshape(h, w),
+            segmentation=self._bodies(hits.geom),
+            depth=(hits.distance * z_per_metre).astype(np.float32).reshape(h, w),
         )
 
-    def _colours(self, data: Any, rays: np.ndarray, lights: np.ndarray, pixel_rad: float):
-        """Linear colour [n, 3], geom and distance of what rays see, each lit by its own point of the light."""
+    def _finer(self, data: Any, pixels: np.ndarray, around: np.ndarray) -> np.ndarray:
+        """Linear colour [n, 3] of pixels by four rays each; shadows are traced where ``around`` (``_light_around``) is unsure."""
+        rays = np.concatenate([self._rays_through(offset, pixels)[0] for offset in SUBPIXELS])
+        hits = self._hits(data, rays, 0.5 * self._pixel_rad)
+        around, samples = np.tile(around, 4), np.repeat(np.arange(4), len(pixels))
+        lit = hits.faces & (around != 0)
+        for k in range(4):
+            unsure = np.flatnonzero(lit & (around == _UNSURE) & (samples == k))
+            lit[unsure] = self._tracer.is_lit(data, k, hits.points[unsure], EVERY_GROUP)
+        return average((hits.dark + hits.light * lit[:, None]).reshape(4, -1, 3))
+
+    def _hits(self, data: Any, rays: np.ndarray, pixel_rad: float) -> "_Hits":
+        """What rays [n, 3] see, with its colour in the shadow and in the light."""
         tracer = self._tracer
         geom, distance, points, normal = tracer.trace(data, self._eye, rays, EVERY_GROUP)
-        missed, hit = np.flatnonzero(geom < 0), np.flatnonzero(geom >= 0)
-        colour = np.empty((len(rays), 3), np.float32)
-        colour[missed] = tracer.sky(rays[missed])
-        dark, light, lit = tracer.shade(
+        dark, light = np.zeros((len(rays), 3), np.float32), np.zeros((len(rays), 3), np.float32)
+        missed, hit, faces = np.flatnonzero(geom < 0), geom >= 0, np.zeros(len(rays), bool)
+        hit = slice(None) if not len(missed) else hit
+        dark[missed] = tracer.sky(rays[missed])
+        dark[hit], light[hit], faces[hit] = tracer.shade(
             data, geom[hit], points[hit], normal[hit], rays[hit], distance=distance[hit], pixel_rad=pixel_rad
         )
-        for point in np.unique(lights):
-            mine = np.flatnonzero(lit & (lights[hit] == point))
-            lit[mine] = tracer.is_lit(data, point, points[hit[mine]], EVERY_GROUP)
-        colour[hit] = dark + light * lit[:, None]
-        return colour, geom, distance
+        return _Hits(geom, distance, points, dark, light, faces)
 
     def _render_what_moved(self, data: Any) -> Picture:
         if not len(self._tracer.moving):
@@ -270,3 +291,13 @@ def _edges(rgb: np.ndarray) -> np.ndarray:
     differs[1:] |= down
     differs[:-1] |= down
     return np.flatnonzero(differs)
+
+
+def _light_around(lit: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """int8 [h, w]: 1 or 0 where the light reaches all or none of a pixel and its eight neighbours that face it, else unsure."""
+    dark = np.pad(faces & ~lit, 1)
+    bright = np.pad(lit, 1)
+    for axis in (0, 1):
+        dark, bright = (x | np.roll(x, 1, axis) | np.roll(x, -1, axis) for x in (dark, bright))
+    dark, bright = dark[1:-1, 1:-1], bright[1:-1, 1:-1]
+    return np.where(dark == bright, _UNSURE, bright).astype(np.int8)

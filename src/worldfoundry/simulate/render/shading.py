@@ -46,6 +46,11 @@ def displayed(colour: np.ndarray) -> np.ndarray:
     return (np.sqrt(np.clip(colour, 0, 1)) * 255 + np.float32(0.5)).astype(np.uint8)
 
 
+def dots(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Scalar products [n] of vectors [n, 3]; ``second`` may be one vector [3]. Much faster than a sum along the axis."""
+    return first[:, 0] * second[..., 0] + first[:, 1] * second[..., 1] + first[:, 2] * second[..., 2]
+
+
 def unit(vector: np.ndarray) -> np.ndarray:
     """The vector at length one."""
     return vector / np.sqrt((vector * vector).sum())

@@ -11,7 +11,7 @@ import numpy as np
 from worldfoundry.core.errors import ConfigError
 from worldfoundry.simulate.recording import Light
 from worldfoundry.simulate.render.context import import_mujoco
-from worldfoundry.simulate.render.shading import albedo_of, linear, sky_colour, unit
+from worldfoundry.simulate.render.shading import albedo_of, dots, linear, sky_colour, unit
 from worldfoundry.simulate.scenes.looks import Surface
 
 SUBPIXELS = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])
@@ -23,7 +23,7 @@ EVERY_GROUP = (STATIC_GROUP, MOVING_GROUP)
 _SUN_RADIUS_RAD = 0.022
 _LAMP_RADIUS_M = 0.07
 _SHADOW_BIAS_M = 4e-3
-_HAZE_M = 28.0
+_CLEAR_AIR_M, _HAZE_M = 10.0, 28.0
 _LAMP_STRENGTH, _ROOM_AMBIENT = 1.0, 0.16
 
 
@@ -75,14 +75,14 @@ class Tracer:
     def is_lit(self, data: Any, sun: int, points: np.ndarray, groups: tuple[int, ...]) -> np.ndarray:
         """Whether point ``sun`` of the light sees each of ``points``."""
         offset = points - self._lights[sun]
-        length = np.sqrt((offset * offset).sum(1))
+        length = np.sqrt(dots(offset, offset))
         _, distance, _ = self.cast(data, self._lights[sun], offset / length[:, None], groups)
         return distance > length - _SHADOW_BIAS_M
 
     def trace(self, data: Any, eye: np.ndarray, rays: np.ndarray, groups: tuple[int, ...]):
         """Nearest hits of rays from the eye: geom, distance, points lifted off the surface, normals facing the eye."""
         geom, distance, normal = self.cast(data, eye, rays, groups)
-        flip = (normal * rays).sum(1) > 0
+        flip = dots(normal, rays) > 0
         normal[flip] = -normal[flip]
         reach = np.where(geom >= 0, distance, 0.0)
         return geom, distance, eye + rays * reach[:, None] + 2e-3 * normal, normal
@@ -102,7 +102,7 @@ class Tracer:
 
         ``pixel_rad`` is the angle that one ray stands for.
         """
-        towards_eye = -(normals * rays).sum(1)
+        towards_eye = -dots(normals, rays)
         blur = distance * pixel_rad / np.sqrt(np.clip(towards_eye, 0.1, 1))
         albedo = self._albedo(data, geom, points, blur)
         towards, strength, ambient = self._lit_by(points, normals, towards_eye)
@@ -112,8 +112,8 @@ class Tracer:
             + normals[:, 2] * towards[..., 2]
         )
         half = towards - rays
-        half /= np.sqrt((half * half).sum(1))[:, None]
-        highlight = np.clip((normals * half).sum(1), 0, None)
+        half /= np.sqrt(dots(half, half))[:, None]
+        highlight = np.clip(dots(normals, half), 0, None)
         for _ in range(5):  # to the power 32, exactly
             highlight = highlight * highlight
         dark = (albedo * ambient[:, None]).astype(np.float32)
@@ -140,7 +140,7 @@ class Tracer:
             ambient = 0.30 + 0.12 * normals[:, 2] + 0.12 * np.clip(towards_eye, 0, None)
             return self.light.sun, 0.78, ambient
         offset = lamp - points
-        square = (offset * offset).sum(1)
+        square = dots(offset, offset)
         near = 1 / (1 + square / self.light.lamp_reach_m**2)
         # What the walls and the ceiling throw back is strongest near the lamp too.
         ambient = _ROOM_AMBIENT + 0.3 * near + 0.04 * normals[:, 2] + 0.1 * np.clip(towards_eye, 0, None)
@@ -148,7 +148,9 @@ class Tracer:
 
     def _haze(self, dark: np.ndarray, light: np.ndarray, distance: np.ndarray) -> None:
         """Fade far surfaces into the horizon, in place."""
-        far = np.clip(distance - 10.0, 0, None) ** 2
+        if distance.max(initial=0.0) <= _CLEAR_AIR_M:
+            return
+        far = np.clip(distance - _CLEAR_AIR_M, 0, None) ** 2
         keep = (_HAZE_M**2 / (_HAZE_M**2 + far)).astype(np.float32)[:, None]
         light *= keep
         dark *= keep
