@@ -42,8 +42,8 @@ class GlCanvas:
         visual.global_.offwidth, visual.global_.offheight = self.width, self.height
         visual.quality.shadowsize = visual.quality.offsamples = 0
         visual.map.znear, visual.map.zfar = _NEAR_M / extent, _FAR_M / extent
-        visual.headlight.ambient[:] = 0.45 if recording.light.lamp is not None else 0.35
-        visual.headlight.diffuse[:] = 0.25
+        visual.headlight.ambient[:] = 0.5 if recording.light.lamp is not None else 0.4
+        visual.headlight.diffuse[:] = 0.35
         visual.headlight.specular[:] = 0
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ from worldfoundry.simulate.scenes.looks import Surface
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 _MIDDLE = np.array([0.5, 0.5])
 _UNSURE = 2
-_EDGE = 40
+_EDGE = 48
 """Difference of displayed colours (0 to 255) from which on neighbouring pixels get four rays each."""
 
 
