@@ -3,7 +3,7 @@
 import numpy as np
 
 from worldfoundry.simulate.places import materials as look
-from worldfoundry.simulate.places.pieces import Part, Piece, blob, box, hull, upright
+from worldfoundry.simulate.places.pieces import Length, Part, Piece, blob, box, hull, upright
 from worldfoundry.simulate.scenes.looks import Surface, hsv
 
 
@@ -133,7 +133,7 @@ def plant(rng: np.random.Generator) -> Piece:
     )
 
 
-def rug(rng: np.random.Generator, half: tuple[float, float]) -> Piece:
+def rug(rng: np.random.Generator, half: tuple[Length, Length]) -> Piece:
     """A flat rug with a border."""
     colour = look.vivid(rng)
     cloth, border = look.fabric(rng, colour), look.fabric(rng)

@@ -277,7 +277,10 @@ def spline(rng: np.random.Generator, place: Place) -> Flight:
     speed = zone.scale * rng.uniform(0.15, 0.35)
     second = place.subjects[int(rng.integers(len(place.subjects)))]
     # Uniform cubic B-spline: its second derivative is smooth, and it stays within its control points.
-    steps = rng.uniform(-1, 1, (6, 3)) * [0.45, 0.45, 0.16] + rng.uniform(-0.4, 0.4, 3) * [1, 1, 0.1]
+    # Every step leans the same way, so that it never turns on the spot.
+    bearing = rng.uniform(-np.pi, np.pi)
+    lean = np.array([0.4 * np.cos(bearing), 0.4 * np.sin(bearing), rng.uniform(-0.04, 0.04)])
+    steps = lean + rng.uniform(-1, 1, (6, 3)) * [0.28, 0.28, 0.12]
     control = stand.eye + np.cumsum(steps * zone.scale, 0)
     t = np.linspace(0, 3, 1501)
     k, f = np.minimum(t.astype(int), 2), (t - np.minimum(t.astype(int), 2))[:, None]

@@ -3,7 +3,7 @@
 import numpy as np
 
 from worldfoundry.simulate.places import materials as look
-from worldfoundry.simulate.places.pieces import Part, Piece, blob, box, legs, upright
+from worldfoundry.simulate.places.pieces import Length, Part, Piece, blob, box, legs, upright
 from worldfoundry.simulate.scenes.looks import Surface
 
 _LEG = 0.025
@@ -35,7 +35,7 @@ def stool(rng: np.random.Generator) -> Piece:
     return Piece(noun="stool", colour=colour, parts=parts, half=(radius, radius), height=z + 0.06)
 
 
-def table(rng: np.random.Generator, *, half: tuple[float, float], z: float, noun: str) -> Piece:
+def table(rng: np.random.Generator, *, half: tuple[Length, Length], z: float, noun: str) -> Piece:
     """A table with four legs or, if it is square, a round one with a foot."""
     wood = look.wood(rng) if rng.uniform() < 0.75 else look.white(rng)
     if half[0] == half[1]:

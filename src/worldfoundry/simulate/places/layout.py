@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from worldfoundry.simulate.places.pieces import Piece
+from worldfoundry.simulate.places.pieces import Length, Piece
 
 _GAP_M = 0.06
 _TRIES = 24
@@ -16,7 +16,7 @@ _WALL_YAWS = (0.0, -np.pi / 2, np.pi, np.pi / 2)
 class FloorPlan:
     """A rectangle of floor around the origin, and what stands on it."""
 
-    half: tuple[float, float]
+    half: tuple[Length, Length]
     """Half width and half depth of the free floor, m."""
     taken: list[np.ndarray] = field(default_factory=list)
     """float64 [4] rectangles: low x, low y, high x, high y."""
@@ -85,7 +85,7 @@ def on_top(rng: np.random.Generator, base: Piece, at: np.ndarray, yaw: float, th
     return placed
 
 
-def rectangle(half: tuple[float, float], at: np.ndarray, yaw: float) -> np.ndarray:
+def rectangle(half: tuple[Length, Length], at: np.ndarray, yaw: float) -> np.ndarray:
     """Upright rectangle [4] around a turned one."""
     c, s = abs(np.cos(yaw)), abs(np.sin(yaw))
     x, y = c * half[0] + s * half[1], s * half[0] + c * half[1]

@@ -9,8 +9,10 @@ import numpy as np
 
 from worldfoundry.simulate.scenes.looks import Colour, Surface, numbers, rgba
 
-Vector = tuple[float, float, float]
+Length = float | int
 """Metres."""
+Vector = tuple[Length, Length, Length]
+"""x, y and z."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +23,7 @@ class Part:
     """``box``, ``cylinder``, ``ellipsoid``, ``sphere``, ``capsule`` or ``mesh``."""
     at: Vector
     """Centre in the piece's frame; for a mesh the origin of its vertices."""
-    size: tuple[float, ...] = ()
+    size: tuple[Length, ...] = ()
     """Half sizes as MuJoCo reads them; empty for a mesh."""
     surface: Surface
     """Looks."""
@@ -41,13 +43,13 @@ class Piece:
     """Colour that a caption may name."""
     parts: tuple[Part, ...]
     """Geoms."""
-    half: tuple[float, float]
+    half: tuple[Length, Length]
     """Half width and half depth of what it covers on the ground."""
-    height: float
+    height: Length
     """Highest point."""
-    top: tuple[float, float] | None = None
+    top: tuple[Length, Length] | None = None
     """Half width and half depth of a free level area on its highest level, on which things may stand."""
-    top_z: float = 0.0
+    top_z: Length = 0.0
     """Height of that area."""
 
 
@@ -86,7 +88,7 @@ def box(at: Vector, half: Vector, surface: Surface, yaw_rad: float = 0.0) -> Par
     return Part(shape="box", at=at, size=half, surface=surface, yaw_rad=yaw_rad)
 
 
-def upright(at: Vector, radius: float, half_height: float, surface: Surface) -> Part:
+def upright(at: Vector, radius: Length, half_height: Length, surface: Surface) -> Part:
     """A cylinder that stands."""
     return Part(shape="cylinder", at=at, size=(radius, half_height), surface=surface)
 
@@ -102,7 +104,7 @@ def hull(vertices: np.ndarray, surface: Surface) -> Part:
     return Part(shape="mesh", at=(0, 0, 0), surface=surface, vertices=corners)
 
 
-def legs(half: tuple[float, float], radius: float, height: float, surface: Surface) -> tuple[Part, ...]:
+def legs(half: tuple[Length, Length], radius: Length, height: Length, surface: Surface) -> tuple[Part, ...]:
     """Four square legs, their outer faces on the rectangle ``half``."""
     x, y = half[0] - radius, half[1] - radius
     return tuple(

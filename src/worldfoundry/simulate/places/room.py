@@ -7,7 +7,7 @@ import numpy as np
 from worldfoundry.simulate.places import decor, furniture
 from worldfoundry.simulate.places import materials as look
 from worldfoundry.simulate.places.layout import FloorPlan, on_top, rectangle
-from worldfoundry.simulate.places.pieces import Ground, Piece, named
+from worldfoundry.simulate.places.pieces import Ground, Length, Piece, named
 from worldfoundry.simulate.places.place import Place, Zone
 from worldfoundry.simulate.recording import Light
 from worldfoundry.simulate.scenes.looks import Surface, hsv
@@ -46,7 +46,7 @@ def draw_room(rng: np.random.Generator) -> Place:
     )
 
 
-def _light(rng: np.random.Generator, half: tuple[float, float], height: float) -> Light:
+def _light(rng: np.random.Generator, half: tuple[Length, Length], height: float) -> Light:
     """A lamp at the ceiling, and the day or the dusk behind the windows."""
     lamp = np.array([*rng.uniform(-0.45, 0.45, 2) * half, height - 0.12])
     hue = rng.uniform(0.53, 0.62)
@@ -77,7 +77,11 @@ def _build_shell(rng: np.random.Generator, ground: Ground, plan: FloorPlan, heig
 
 
 def _wall_box(
-    plan: FloorPlan, wall: int, span: tuple[float, float], z: tuple[float, float], depth: tuple[float, float]
+    plan: FloorPlan,
+    wall: int,
+    span: tuple[Length, Length],
+    z: tuple[Length, Length],
+    depth: tuple[Length, Length],
 ):
     """Centre and half sizes of a box in a wall: along it, up, and from its inner face outwards."""
     x, y = plan.half

@@ -134,10 +134,10 @@ def _window(surface: Surface, local: np.ndarray, blur: np.ndarray, colour: np.nd
     """Glass (accent) ``scale_m`` to each side of the middle, with a frame and a cross of the colour."""
     u, v = np.maximum(np.abs(local[:, 0]), np.abs(local[:, 1])), local[:, 2]
     # The thin axis of the pane is far smaller than the other, so the larger one runs along it.
-    frame = np.maximum(u, np.abs(v)) > 0.82 * surface.scale_m
-    cross = np.minimum(u, np.abs(v)) < 0.06 * surface.scale_m
+    frame = np.clip((np.maximum(u, np.abs(v)) - 0.82 * surface.scale_m) / (blur + 1e-6) + 0.5, 0, 1)
+    cross = np.clip((0.06 * surface.scale_m - np.minimum(u, np.abs(v))) / (blur + 1e-6) + 0.5, 0, 1)
     glass = accent * (1 + 0.9 * np.clip(v / surface.scale_m + u / surface.scale_m - 0.2, 0, 1))[:, None]
-    return np.where((frame | cross)[:, None], colour, glass)
+    return _mixed(glass, colour, np.maximum(frame, cross))
 
 
 def _hue_colours(hue: np.ndarray, saturation: float, value: np.ndarray) -> np.ndarray:
@@ -166,8 +166,9 @@ def _picture(surface: Surface, local: np.ndarray, blur: np.ndarray, colour: np.n
     x, z = local[:, 0] / surface.scale_m, local[:, 2] / surface.scale_m
     r = noise_of(np.arange(8.0), seed=surface.seed)
     sky = _mixed(np.sqrt(colour) * 0.3 + 0.6, accent, np.clip(0.4 - 0.6 * z, 0, 1))
-    disc = (x - 1.2 * (r[0] - 0.5)) ** 2 + (z - 0.25 - 0.2 * r[1]) ** 2 < 0.03
-    out = np.where(disc[:, None], [0.98, 0.85, 0.45], sky)
+    disc = (x - 1.2 * (r[0] - 0.5)) ** 2 + (z - 0.25 - 0.2 * r[1]) ** 2
+    sun = np.clip((0.03 - disc) * surface.scale_m / (0.3 * blur + 1e-6) + 0.5, 0, 1)
+    out = _mixed(sky, np.array([0.98, 0.85, 0.45]), sun)
     for k, (base, tone) in enumerate(((0.12, 0.75), (-0.08, 0.4))):
         ridge = (
             base
