@@ -6,7 +6,9 @@ import numpy as np
 
 from worldfoundry.simulate.places.pieces import Length, Piece
 
-_GAP_M = 0.06
+LOW_M = 0.8
+"""Things up to here may stand below a window."""
+_GAP_M, _EDGE_M = 0.06, 0.02
 _TRIES = 24
 _WALL_YAWS = (0.0, -np.pi / 2, np.pi, np.pi / 2)
 """Yaw of a piece whose back is at the wall at +y, +x, -y, -x."""
@@ -32,7 +34,7 @@ class FloorPlan:
 
     def fits(self, rect: np.ndarray, *, low: bool = True) -> bool:
         """Whether a rectangle is inside and free."""
-        x, y = self.half
+        x, y = self.half[0] - _EDGE_M, self.half[1] - _EDGE_M
         if (rect < [-x, -y, -x, -y]).any() or (rect > [x, y, x, y]).any():
             return False
         others = self.taken if low else self.taken + self.low_only
@@ -50,7 +52,7 @@ class FloorPlan:
                 continue
             along, sign = rng.uniform(-room, room), 1 if wall < 2 else -1
             at = np.array([along, sign * back, 0.0]) if along_x else np.array([sign * back, along, 0.0])
-            if self.fits(rectangle(piece.half, at, yaw), low=piece.height < 0.95):
+            if self.fits(rectangle(piece.half, at, yaw), low=piece.height < LOW_M):
                 self.put(piece, at, yaw)
                 return True
         return False
@@ -60,7 +62,7 @@ class FloorPlan:
         for _ in range(_TRIES):
             yaw = rng.uniform(-np.pi, np.pi)
             at = np.array([*rng.uniform(-1, 1, 2) * self.half, 0.0])
-            if self.fits(rectangle(piece.half, at, yaw), low=piece.height < 0.95):
+            if self.fits(rectangle(piece.half, at, yaw), low=piece.height < LOW_M):
                 self.put(piece, at, yaw)
                 return True
         return False

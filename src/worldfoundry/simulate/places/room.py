@@ -6,7 +6,7 @@ import numpy as np
 
 from worldfoundry.simulate.places import decor, furniture
 from worldfoundry.simulate.places import materials as look
-from worldfoundry.simulate.places.layout import FloorPlan, on_top, rectangle
+from worldfoundry.simulate.places.layout import LOW_M, FloorPlan, on_top, rectangle
 from worldfoundry.simulate.places.pieces import Ground, Length, Piece, named
 from worldfoundry.simulate.places.place import Place, Zone
 from worldfoundry.simulate.recording import Light
@@ -164,7 +164,7 @@ def _group(
             plan.pieces.append((mat, centre, 0.0))
             places = [(p, at + np.array([0, 0, mat.top_z]), yaw) for p, at, yaw in places]
     for piece, at, yaw in places:
-        if plan.fits(rectangle(piece.half, at, yaw)):
+        if plan.fits(rectangle(piece.half, at, yaw), low=piece.height < LOW_M):
             plan.put(piece, at, yaw)
     if mat_rect is not None:
         plan.taken.append(mat_rect)

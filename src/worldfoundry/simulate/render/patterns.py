@@ -96,7 +96,7 @@ def _planks(surface: Surface, local: np.ndarray, blur: np.ndarray, colour: np.nd
     across = (local[:, 1] + local[:, 2]) / width
     row = np.floor(across)
     along = local[:, 0] / length + noise_of(row, seed=surface.seed)
-    tone = noise_of(row, np.floor(along), seed=surface.seed + 1) * _fade(blur, width * 2)
+    tone = 0.5 + (noise_of(row, np.floor(along), seed=surface.seed + 1) - 0.5) * _fade(blur, width * 2)
     grain = _wood(surface, local * [1.0, 3.0, 3.0], blur * 3, np.zeros(3), np.ones(3))[:, 0]
     wood = _mixed(colour, accent, 0.1 + 0.5 * tone + 0.4 * (grain - 0.25))
     gaps = np.maximum(_lines(across, 0.05, blur, width), _lines(along, 0.05 * width / length, blur, length))
@@ -106,7 +106,7 @@ def _planks(surface: Surface, local: np.ndarray, blur: np.ndarray, colour: np.nd
 def _tiles(surface: Surface, local: np.ndarray, blur: np.ndarray, colour: np.ndarray, accent: np.ndarray):
     u, v = local[:, 0] / surface.scale_m, (local[:, 1] + local[:, 2]) / surface.scale_m
     # Every second tile leans to the accent, and each has a tone of its own.
-    odd = np.mod(np.floor(u) + np.floor(v), 2) * _fade(blur, surface.scale_m)
+    odd = 0.5 + (np.mod(np.floor(u) + np.floor(v), 2) - 0.5) * _fade(blur, surface.scale_m)
     tone = (noise_of(np.floor(u), np.floor(v), seed=surface.seed) - 0.5) * _fade(blur, surface.scale_m)
     strong = 0.75 if surface.seed % 2 else 0.15
     base = _mixed(colour, accent, np.clip(strong * odd + 0.25 * tone, 0, 1))
