@@ -5,7 +5,8 @@ import functools
 import numpy as np
 import pytest
 
-from worldfoundry.simulate.places.flights import FLIGHTS, Flight, swing
+from worldfoundry.simulate.places.flights import FLIGHTS, Flight
+from worldfoundry.simulate.places.motion import swing
 from worldfoundry.simulate.places.outdoor import draw_outdoor
 from worldfoundry.simulate.places.place import Place
 from worldfoundry.simulate.places.room import draw_room

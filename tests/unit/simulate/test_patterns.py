@@ -1,6 +1,6 @@
 """Patterns are the same on every machine and fade where a pixel is larger than they are."""
 
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from worldfoundry.simulate.scenes.looks import Pattern, Surface
 POINTS = np.random.default_rng(0).uniform(-1, 1, (2000, 3))
 
 
-def surface(pattern: str, seed: int = 3) -> Surface:
+def surface(pattern: Any, seed: int = 3) -> Surface:
     return Surface(colour=(0.8, 0.5, 0.3), accent=(0.3, 0.4, 0.6), pattern=pattern, scale_m=0.3, seed=seed)
 
 
@@ -33,7 +33,7 @@ def test_noise_is_exact_even_and_depends_on_cell_and_seed():
     )
 
 
-@pytest.mark.parametrize("pattern", PATTERNS)
+@pytest.mark.parametrize("pattern", sorted(set(PATTERNS) - {"glow"}))
 def test_colours_are_finite_bounded_and_vary_with_the_place(pattern):
     colours = albedo_of(surface(pattern), POINTS, np.full(len(POINTS), 1e-3))
     assert colours.shape == (2000, 3)
@@ -43,7 +43,7 @@ def test_colours_are_finite_bounded_and_vary_with_the_place(pattern):
     assert np.array_equal(colours, albedo_of(surface(pattern), POINTS, np.full(len(POINTS), 1e-3)))
 
 
-@pytest.mark.parametrize("pattern", sorted(set(PATTERNS) - {"window", "picture", "meadow"}))
+@pytest.mark.parametrize("pattern", sorted(set(PATTERNS) - {"window", "picture", "meadow", "glow"}))
 def test_detail_fades_where_a_pixel_is_larger(pattern):
     near, far = (albedo_of(surface(pattern), POINTS, np.full(len(POINTS), blur)) for blur in (1e-3, 3.0))
     assert far.std(0).max() < 0.35 * near.std(0).max()

@@ -30,8 +30,8 @@ def clip_of(scene: str, seed: int) -> SimulatedClip:
     return simulate(scene, seed=seed, num_frames=4, fps=1.0, height=48, width=64)
 
 
-def distances_to(model, data, geom: int, others, reach: float) -> np.ndarray:
-    return np.array([mujoco.mj_geomDistance(model, data, geom, int(g), reach, None) for g in others])
+def distances_to(model, data, geom, others, reach: float) -> np.ndarray:
+    return np.array([mujoco.mj_geomDistance(model, data, int(geom), int(g), reach, None) for g in others])
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,7 +67,11 @@ def test_nothing_interpenetrates_and_everything_stands_on_something(name, seed):
         assert -0.005 < least < 0.002, model.body(body).name
 
 
-def lowest_point(model, data, geom: int) -> float:
+def plural_of(noun: str) -> str:
+    return _PLURALS[noun] if noun in _PLURALS else noun + "s"
+
+
+def lowest_point(model, data, geom) -> float:
     """Height of the lowest corner of a geom; of an upright one exactly."""
     if model.geom_type[geom] == mujoco.mjtGeom.mjGEOM_MESH:
         mesh = model.geom_dataid[geom]
@@ -146,7 +150,9 @@ def carried(clip: SimulatedClip, source: int, target: int) -> tuple[np.ndarray, 
 def test_the_caption_names_the_place_the_flight_and_only_things_that_are_seen(name, seed):
     clip = clip_of(name, seed)
     facts, caption = clip.facts, clip.caption
-    there, camera = re.match(r"(.*?)\. (The camera .*)\.$", caption).groups()
+    parts = re.fullmatch(r"(.*?)\. (The camera .*)\.", caption)
+    assert parts
+    there, camera = parts.groups()
     assert facts["place"] in there
     if facts.get("direction"):
         assert facts["direction"] in camera

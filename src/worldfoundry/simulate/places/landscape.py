@@ -171,7 +171,7 @@ def street_lamp(rng: np.random.Generator) -> Piece:
             shape="sphere",
             at=(0, 0, 0.2 + 2 * z + 0.16),
             size=(0.18,),
-            surface=Surface(colour=glow, accent=glow),
+            surface=Surface(colour=glow, accent=glow, pattern="glow"),
         ),
     )
     return Piece(noun="street lamp", colour=None, parts=parts, half=(0.2, 0.2), height=0.54 + 2 * z)

@@ -3,7 +3,7 @@
 A piece stands on its own plane z = 0; x is its width, y its depth, and its front looks along -y.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -155,9 +155,3 @@ def named(pieces: list[tuple[Piece, np.ndarray, float]]) -> tuple[Placed, ...]:
         counts[noun] = counts.get(noun, 0) + 1
         things.append(Placed(piece=piece, name=f"{noun}-{counts[noun]}", at=at, yaw_rad=yaw))
     return tuple(things)
-
-
-def raised(part: Part, by: float) -> Part:
-    """The same part higher up."""
-    x, y, z = part.at
-    return replace(part, at=(x, y, z + by))

@@ -7,13 +7,12 @@ import numpy as np
 from worldfoundry.simulate.places import decor, furniture
 from worldfoundry.simulate.places import materials as look
 from worldfoundry.simulate.places.layout import LOW_M, FloorPlan, on_top, rectangle
-from worldfoundry.simulate.places.pieces import Ground, Length, Piece, named
+from worldfoundry.simulate.places.pieces import Ground, Length, Part, Piece, named, upright
 from worldfoundry.simulate.places.place import Place, Zone
+from worldfoundry.simulate.places.shell import build_shell, wall_box
 from worldfoundry.simulate.recording import Light
-from worldfoundry.simulate.scenes.looks import Surface, hsv
+from worldfoundry.simulate.scenes.looks import hsv
 
-_WALL = 0.06
-"""Half thickness of a wall."""
 Maker = Callable[[np.random.Generator], Piece]
 
 
@@ -23,7 +22,7 @@ def draw_room(rng: np.random.Generator) -> Place:
     half = (rng.uniform(2.2, 3.1), rng.uniform(2.2, 3.1))
     height = rng.uniform(2.5, 2.9)
     plan, ground = FloorPlan(half=half), Ground()
-    _build_shell(rng, ground, plan, height)
+    build_shell(rng, ground, plan, height)
     subjects = _KINDS[kind](rng, plan)
     for maker in (decor.plant, decor.floor_lamp, decor.ball, decor.crate, furniture.stool):
         if rng.uniform() < 0.55:
@@ -32,11 +31,13 @@ def draw_room(rng: np.random.Generator) -> Place:
     _hang_pictures(rng, plan, height)
     things = named(plan.pieces)
     x, y = half
+    light = _light(rng, half, height)
+    ground.parts.append(_ceiling_lamp(light, height))
     return Place(
         kind=kind,
         ground=ground,
         things=things,
-        light=_light(rng, half, height),
+        light=light,
         zone=Zone(
             low=np.array([-x + 0.3, -y + 0.3, 0.8]),
             high=np.array([x - 0.3, y - 0.3, height - 0.4]),
@@ -58,89 +59,11 @@ def _light(rng: np.random.Generator, half: tuple[Length, Length], height: float)
     )
 
 
-def _build_shell(rng: np.random.Generator, ground: Ground, plan: FloorPlan, height: float) -> None:
-    """Floor, ceiling, four walls, one or two windows, a door, skirting boards and the lawn outside."""
-    x, y = plan.half
-    surface, trim = look.wall(rng), look.white(rng)
-    other = look.wall(rng) if rng.uniform() < 0.5 else surface
-    ground.box((0, 0, -0.05), (x + 0.12, y + 0.12, 0.05), look.floor(rng))
-    ceiling = hsv(0.12, 0.04, 0.96)
-    ground.box((0, 0, height + 0.05), (x + 0.12, y + 0.12, 0.05), Surface(colour=ceiling, accent=ceiling))
-    lawn = look.speckle(rng, hsv(rng.uniform(0.22, 0.33), 0.5, 0.55), scale_m=1.5)
-    ground.box((0, 0, -0.55), (40, 40, 0.1), lawn)
-    order = rng.permutation(4)
-    with_window, door = order[: int(rng.integers(1, 3))], order[3]
-    for wall in range(4):
-        paper = other if wall == order[0] else surface
-        _build_wall(rng, ground, plan, wall, height, paper, trim, window=bool(wall in with_window))
-    _hang_door(rng, ground, plan, int(door), trim)
-
-
-def _wall_box(
-    plan: FloorPlan,
-    wall: int,
-    span: tuple[Length, Length],
-    z: tuple[Length, Length],
-    depth: tuple[Length, Length],
-):
-    """Centre and half sizes of a box in a wall: along it, up, and from its inner face outwards."""
-    x, y = plan.half
-    along, up, out = sum(span) / 2, sum(z) / 2, sum(depth) / 2
-    half = [(span[1] - span[0]) / 2, (depth[1] - depth[0]) / 2, (z[1] - z[0]) / 2]
-    sign = 1 if wall < 2 else -1
-    if wall % 2 == 0:
-        return (along, sign * (y + out), up), tuple(half)
-    return (sign * (x + out), along, up), (half[1], half[0], half[2])
-
-
-def _build_wall(
-    rng: np.random.Generator,
-    ground: Ground,
-    plan: FloorPlan,
-    wall: int,
-    height: float,
-    paper: Surface,
-    trim: Surface,
-    *,
-    window: bool,
-) -> None:
-    """One wall, with or without a window, and its skirting board."""
-    reach = plan.half[0] if wall % 2 == 0 else plan.half[1]
-    end, thick = reach + (2 * _WALL if wall % 2 == 0 else 0), (0.0, 2 * _WALL)
-    if not window:
-        ground.box(*_wall_box(plan, wall, (-end, end), (0, height), thick), paper)
-    else:
-        w, middle = rng.uniform(0.5, 0.9), rng.uniform(-0.35, 0.35) * reach
-        sill, lintel = rng.uniform(0.85, 1.0), rng.uniform(2.0, 2.2)
-        left, right = middle - w, middle + w
-        for span, z in (
-            ((-end, left), (0, height)),
-            ((right, end), (0, height)),
-            ((left, right), (0, sill)),
-            ((left, right), (lintel, height)),
-        ):
-            ground.box(*_wall_box(plan, wall, span, z, thick), paper)
-        bar, frame = 0.025, (0.03, 0.08)
-        ground.box(*_wall_box(plan, wall, (middle - bar, middle + bar), (sill, lintel), frame), trim)
-        middle_z = sill + (lintel - sill) * 0.66
-        ground.box(*_wall_box(plan, wall, (left, right), (middle_z - bar, middle_z + bar), frame), trim)
-        ground.box(*_wall_box(plan, wall, (left - 0.06, right + 0.06), (sill - 0.03, sill), (-0.08, 0)), trim)
-        at, half = _wall_box(plan, wall, (left - 0.1, right + 0.1), (0, 1), (-0.6, 0))
-        plan.low_only.append(rectangle(half[:2], np.array(at), 0.0))
-    skirting = _wall_box(plan, wall, (-reach, reach), (0, 0.07), (-0.012, 0))
-    ground.box(*skirting, trim)
-
-
-def _hang_door(rng: np.random.Generator, ground: Ground, plan: FloorPlan, wall: int, trim: Surface) -> None:
-    """A closed door in front of a wall, and free floor before it."""
-    reach = (plan.half[0] if wall % 2 == 0 else plan.half[1]) - 0.6
-    at = rng.uniform(-reach, reach)
-    leaf = look.wood(rng) if rng.uniform() < 0.5 else look.paint(rng)
-    ground.box(*_wall_box(plan, wall, (at - 0.5, at + 0.5), (0, 2.08), (-0.02, 0)), trim)
-    ground.box(*_wall_box(plan, wall, (at - 0.43, at + 0.43), (0.005, 2.02), (-0.045, -0.02)), leaf)
-    ground.box(*_wall_box(plan, wall, (at + 0.3, at + 0.4), (1.0, 1.03), (-0.085, -0.045)), look.metal(rng))
-    free, half = _wall_box(plan, wall, (at - 0.5, at + 0.5), (0, 1), (-0.8, 0))
-    plan.taken.append(rectangle(half[:2], np.array(free), 0.0))
+def _ceiling_lamp(light: Light, height: float) -> Part:
+    """A flat round lamp at the ceiling, above the point that gives the light."""
+    assert light.lamp is not None
+    glow = Surface(colour=(1.0, 0.97, 0.88), accent=(1.0, 0.97, 0.88), pattern="glow")
+    return upright((light.lamp[0], light.lamp[1], height - 0.03), 0.22, 0.03, glow)
 
 
 def _group(
@@ -273,11 +196,11 @@ def _hang_pictures(rng: np.random.Generator, plan: FloorPlan, height: float) -> 
         reach = (plan.half[0] if wall % 2 == 0 else plan.half[1]) - piece.half[0] - 0.1
         along, z = rng.uniform(-reach, reach), rng.uniform(1.3, min(1.7, height - piece.height - 0.2))
         span = (along - piece.half[0], along + piece.half[0])
-        at, half = _wall_box(plan, wall, span, (0, 1), (-0.06, 0))
+        at, half = wall_box(plan, wall, span, (0, 1), (-0.06, 0))
         rect = rectangle(half[:2], np.array(at), 0.0)
         if _is_free_above(plan, rect, z):
             yaw = (0.0, -np.pi / 2, np.pi, np.pi / 2)[wall]
-            inner, _ = _wall_box(plan, wall, span, (0, 1), (0, 0))
+            inner, _ = wall_box(plan, wall, span, (0, 1), (0, 0))
             plan.pieces.append((piece, np.array([inner[0], inner[1], z]), yaw))
             plan.low_only.append(rect)
 

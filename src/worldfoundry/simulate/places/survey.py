@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from worldfoundry.simulate.places.flights import Flight, level_poses
+from worldfoundry.simulate.places.flights import Flight
+from worldfoundry.simulate.places.motion import level_poses
 from worldfoundry.simulate.places.place import Place
 from worldfoundry.simulate.render.context import import_mujoco
 from worldfoundry.simulate.scenes.looks import Surface

@@ -179,6 +179,11 @@ def _picture(surface: Surface, local: np.ndarray, blur: np.ndarray, colour: np.n
     return np.where((z < -0.25 + 0.04 * np.sin(5 * x + r[7]))[:, None], accent * 0.55, out)
 
 
+def _glow(surface: Surface, local: np.ndarray, blur: np.ndarray, colour: np.ndarray, accent: np.ndarray):  # noqa: ARG001
+    """Brighter than white paint, as a lamp is."""
+    return np.broadcast_to(2.4 * colour, (len(local), 3))
+
+
 PATTERNS: dict[str, Pattern] = {
     "wood": _wood,
     "planks": _planks,
@@ -190,5 +195,6 @@ PATTERNS: dict[str, Pattern] = {
     "window": _window,
     "books": _books,
     "picture": _picture,
+    "glow": _glow,
 }
 """Patterns by name; those of the physics scenes are in ``shading``."""

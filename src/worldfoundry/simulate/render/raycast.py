@@ -13,6 +13,7 @@ import numpy as np
 
 from worldfoundry.simulate.recording import Light, Viewpoint
 from worldfoundry.simulate.render.context import import_mujoco
+from worldfoundry.simulate.render.neighbours import UNSURE, different_pixels, light_around
 from worldfoundry.simulate.render.picture import SKY, Picture
 from worldfoundry.simulate.render.shading import average, displayed
 from worldfoundry.simulate.render.tracing import (
@@ -27,9 +28,6 @@ from worldfoundry.simulate.scenes.looks import Surface
 
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
 _MIDDLE = np.array([0.5, 0.5])
-_UNSURE = 2
-_EDGE = 48
-"""Difference of displayed colours (0 to 255) from which on neighbouring pixels get four rays each."""
 
 
 class _Hits(NamedTuple):
@@ -191,8 +189,8 @@ class RayCaster:
         lit = hits.faces.copy()
         lit[lit] = self._tracer.is_lit(data, CENTRE, hits.points[lit], EVERY_GROUP)
         rgb = displayed(hits.dark + hits.light * lit[:, None])
-        edges = _edges(rgb.reshape(h, w, 3))
-        around = _light_around(lit.reshape(h, w), hits.faces.reshape(h, w))
+        edges = different_pixels(rgb.reshape(h, w, 3))
+        around = light_around(lit.reshape(h, w), hits.faces.reshape(h, w))
         rgb[edges] = displayed(self._finer(data, edges, around.ravel()[edges]))
         return Picture(
             rgb=rgb.reshape(h, w, 3),
@@ -201,13 +199,13 @@ class RayCaster:
         )
 
     def _finer(self, data: Any, pixels: np.ndarray, around: np.ndarray) -> np.ndarray:
-        """Linear colour [n, 3] of pixels by four rays each; shadows are traced where ``around`` (``_light_around``) is unsure."""
+        """Linear colour [n, 3] of pixels by four rays each; shadows are traced where ``around`` (``light_around``) is unsure."""
         rays = np.concatenate([self._rays_through(offset, pixels)[0] for offset in SUBPIXELS])
         hits = self._hits(data, rays, 0.5 * self._pixel_rad)
         around, samples = np.tile(around, 4), np.repeat(np.arange(4), len(pixels))
         lit = hits.faces & (around != 0)
         for k in range(4):
-            unsure = np.flatnonzero(lit & (around == _UNSURE) & (samples == k))
+            unsure = np.flatnonzero(lit & (around == UNSURE) & (samples == k))
             lit[unsure] = self._tracer.is_lit(data, k, hits.points[unsure], EVERY_GROUP)
         return average((hits.dark + hits.light * lit[:, None]).reshape(4, -1, 3))
 
@@ -279,25 +277,3 @@ class RayCaster:
             segmentation=self._bodies(geom),
             depth=(distance * self._z_per_metre).astype(np.float32).reshape(h, w),
         )
-
-
-def _edges(rgb: np.ndarray) -> np.ndarray:
-    """Indices of the pixels that differ from the one beside, above or below them."""
-    levels, differs = rgb.astype(np.int16), np.zeros(rgb.shape[:2], bool)
-    across = (np.abs(levels[:, 1:] - levels[:, :-1]) > _EDGE).any(-1)
-    down = (np.abs(levels[1:] - levels[:-1]) > _EDGE).any(-1)
-    differs[:, 1:] |= across
-    differs[:, :-1] |= across
-    differs[1:] |= down
-    differs[:-1] |= down
-    return np.flatnonzero(differs)
-
-
-def _light_around(lit: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """int8 [h, w]: 1 or 0 where the light reaches all or none of a pixel and its eight neighbours that face it, else unsure."""
-    dark = np.pad(faces & ~lit, 1)
-    bright = np.pad(lit, 1)
-    for axis in (0, 1):
-        dark, bright = (x | np.roll(x, 1, axis) | np.roll(x, -1, axis) for x in (dark, bright))
-    dark, bright = dark[1:-1, 1:-1], bright[1:-1, 1:-1]
-    return np.where(dark == bright, _UNSURE, bright).astype(np.int8)

@@ -23,6 +23,7 @@ Pattern = Literal[
     "window",
     "books",
     "picture",
+    "glow",
 ]
 """How colour and accent are laid out; ``render/patterns.py`` and ``render/shading.py`` draw them."""
 
