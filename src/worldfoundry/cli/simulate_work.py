@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -21,11 +22,12 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from worldfoundry.core.config import to_json
+from worldfoundry.core.config import from_json, to_json
 from worldfoundry.core.errors import WorldFoundryError
 from worldfoundry.core.files import atomic_path, resumable_folder
-from worldfoundry.data.clip_set import write_clip_set
+from worldfoundry.data.clip_set import NewClip, write_clip_set
 from worldfoundry.data.video_write import write_video
+from worldfoundry.protocols.control import ControlSpec, check_match
 from worldfoundry.simulate.film import SimulatedClip, simulate
 from worldfoundry.simulate.render.context import import_mujoco, usable_renderer
 
@@ -64,7 +66,14 @@ def write(options: "SimulateArgs") -> None:
     with resumable_folder(options.out, plan, content="set") as folder:
         if not (folder / "set").exists():
             _make(options, plan, jobs, folder)
-            write_clip_set(folder / "set", _stored(jobs, folder), num_clips=len(jobs), fps=options.fps)
+            clips = _stored(jobs, folder)
+            write_clip_set(
+                folder / "set",
+                clips,
+                num_clips=len(jobs),
+                fps=options.fps,
+                controls=_controls_of(jobs, folder),
+            )
 
 
 def _make(options: "SimulateArgs", plan: dict[str, Any], jobs: list[_Job], folder: Path) -> None:
@@ -130,7 +139,7 @@ def store(clip: SimulatedClip, stem: Path, format: str) -> None:
         if format == "videos":
             np.savez_compressed(temporary, **_truth(clip), meta=meta)
         else:
-            np.savez(temporary, pixels=clip.frames.pixels, meta=meta)
+            np.savez(temporary, **_per_frame(clip), meta=meta)
 
 
 def _write_videos(stem: Path, clip: SimulatedClip) -> None:
@@ -141,6 +150,18 @@ def _write_videos(stem: Path, clip: SimulatedClip) -> None:
             write_video(temporary, view.frames)
     with atomic_path(stem.with_name(f"{stem.name}.json")) as temporary:
         temporary.write_text(json.dumps(_told(clip), indent=1) + "\n", encoding="utf-8")
+
+
+def _per_frame(clip: SimulatedClip) -> dict[str, Any]:
+    """Of the main view what training takes: pixels, camera, actions."""
+    t = len(clip.frames.pixels)
+    intrinsics = np.broadcast_to(clip.camera.intrinsics, (t, 3, 3))
+    kept: dict[str, Any] = {
+        "pixels": clip.frames.pixels,
+        "intrinsics_px": np.ascontiguousarray(intrinsics, np.float32),
+        "world_from_camera": clip.camera.world_from_camera.astype(np.float32),
+    }
+    return kept if clip.actions is None else kept | {"actions": clip.actions}
 
 
 def _told(clip: SimulatedClip) -> dict[str, Any]:
@@ -182,8 +203,24 @@ def _truth(clip: SimulatedClip) -> dict[str, Any]:
     return truth
 
 
-def _stored(jobs: list[_Job], folder: Path) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+def _stored(jobs: list[_Job], folder: Path) -> Iterator[NewClip]:
     for job in jobs:
         with np.load(folder / f"{job.stem}.npz") as stored:
             told = json.loads(str(stored["meta"]))
-            yield stored["pixels"], {name: told[name] for name in ("scene", "seed", "caption")}
+            arrays = {name: stored[name] for name in stored.files if name not in ("pixels", "meta")}
+            row = {name: told[name] for name in ("scene", "seed", "caption", "success")}
+            yield NewClip(stored["pixels"], row, arrays)
+
+
+def _controls_of(jobs: list[_Job], folder: Path) -> ControlSpec:
+    """What the actions and the trajectory mean; each clip brings its own camera."""
+    found: ControlSpec | None = None
+    for job in jobs:
+        with np.load(folder / f"{job.stem}.npz") as stored:
+            told = json.loads(str(stored["meta"]))
+        controls = replace(from_json(ControlSpec, told["controls"], where=job.stem), cameras=())
+        if found is None:
+            found = controls
+        check_match(found, controls, where="simulate --format clip-set", their_name=job.scene)
+    assert found is not None, "there is at least one clip"
+    return found

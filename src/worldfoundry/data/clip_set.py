@@ -4,7 +4,8 @@
 
     <set>/pixels.npy      uint8 [n, t, h, w, 3]
     <set>/rows.jsonl      one line a clip: source, span or seed, what is known of it
-    <set>/manifest.json   schema, fps, shape, digest of the pixels
+    <set>/<name>.npy      [n, t, ...], more per frame, such as actions; any number of them
+    <set>/manifest.json   schema, fps, shape, digest of the content, shapes of the arrays, controls
 
 The whole set appears at once or not at all. Random access costs nothing and memory holds only what a batch touches.
 """
@@ -12,19 +13,34 @@ The whole set appears at once or not at all. Random access costs nothing and mem
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from numpy.lib.format import write_array_header_1_0
+from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
+from worldfoundry.core.config import from_json, to_json
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.core.runs import append_jsonl, read_jsonl
+from worldfoundry.protocols.control import ControlSpec
 from worldfoundry.protocols.held_out import EVALUATION_SEED
 
-_SCHEMA = 1
+_SCHEMAS = (1, 2)
+"""1 has neither arrays nor controls."""
+
+
+class NewClip(NamedTuple):
+    """What is written of one clip."""
+
+    pixels: np.ndarray
+    """uint8 [t, h, w, 3]."""
+    row: dict[str, Any]
+    """Facts, as JSON values."""
+    arrays: dict[str, np.ndarray] = {}  # noqa: RUF012  a default that nobody writes to
+    """[t, ...] by name, alike in every clip."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +56,11 @@ class ClipSet:
     fps: float
     """Frames per second of every clip."""
     digest: str
-    """Sixteen hex digits that name the pixels."""
+    """Sixteen hex digits that name the pixels and the arrays."""
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+    """[n, t, ...] by name, read-only memory maps."""
+    controls: ControlSpec | None = None
+    """What the arrays mean."""
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -53,53 +73,91 @@ class ClipSet:
 
 def write_clip_set(
     folder: Path,
-    clips: Iterable[tuple[np.ndarray, dict[str, Any]]],
+    clips: Iterable[tuple[np.ndarray, dict[str, Any]] | NewClip],
     *,
     fps: float,
     num_clips: int | None = None,
+    controls: ControlSpec | None = None,
 ) -> ClipSet:
-    """Write pairs of uint8 [t, h, w, 3] and a row of facts, holding one at a time; replaces nothing that is there.
+    """Write clips (uint8 [t, h, w, 3], a row of facts, arrays per frame), holding one at a time; replaces nothing.
 
     Another number of clips than ``num_clips`` is an error; without it as many are written as come.
     """
     if folder.exists():
         raise DataError(f"{folder} must not exist yet; name another folder or remove it")
-    sha, shape, written = hashlib.sha256(), None, 0
-    with atomic_folder(folder) as temporary:
-        with (temporary / "pixels.npy").open("wb") as pixels:
-            for clip, row in clips:
-                if shape is None:
-                    shape = clip.shape
-                    _write_header(pixels, (0, *shape))
-                if clip.shape != shape or clip.dtype != np.uint8:
-                    raise DataError(
-                        f"clip {written} of {folder} must be uint8 {list(shape)}, got {clip.dtype} {list(clip.shape)}; "
-                        "cut and resize all clips alike"
-                    )
-                content = clip.tobytes()
-                pixels.write(content)
-                sha.update(content)
-                append_jsonl(temporary / "rows.jsonl", row)
-                written += 1
-            if shape is None or num_clips not in (None, written):
-                raise DataError(
-                    f"{folder} was promised {num_clips or 'some'} clips, got {written}; nothing was written"
-                )
-            _write_header(pixels, (written, *shape))
-        manifest = {
-            "schema": _SCHEMA,
-            "fps": fps,
-            "shape": [written, *shape],
-            "digest": sha.hexdigest()[:16],
-        }
+    with atomic_folder(folder) as temporary, ExitStack() as files:
+        writer: _Writer | None = None
+        for clip in clips:
+            new = clip if isinstance(clip, NewClip) else NewClip(*clip)
+            if writer is None:
+                writer = _Writer(folder, temporary, new, files)
+            writer.add(new)
+        if writer is None or num_clips not in (None, writer.count):
+            raise DataError(
+                f"{folder} was promised {num_clips or 'some'} clips, got {writer.count if writer else 0}; nothing was written"
+            )
+        manifest = writer.finish() | {"fps": fps, "controls": None if controls is None else to_json(controls)}
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     return open_clip_set(folder)
 
 
-def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+class _Writer:
+    """The files of a set while clips are added."""
+
+    def __init__(self, name: Path, folder: Path, first: NewClip, files: ExitStack):
+        self.name, self.folder, self.count, self.sha = name, folder, 0, hashlib.sha256()
+        self.like = self._contents(first)
+        self.files = {key: files.enter_context((folder / f"{key}.npy").open("wb")) for key in self.like}
+        self._write_headers()
+
+    def _contents(self, clip: NewClip) -> dict[str, np.ndarray]:
+        if "pixels" in clip.arrays:
+            raise DataError(f"{self.name}: arrays must have other names than 'pixels'; rename it")
+        return {"pixels": clip.pixels, **clip.arrays}
+
+    def add(self, clip: NewClip) -> None:
+        """Append one clip, which must be like the first."""
+        contents = self._contents(clip)
+        if contents.keys() != self.like.keys():
+            raise DataError(
+                f"clip {self.count} of {self.name} must have the arrays {sorted(self.like)}, got {sorted(contents)}; give every "
+                "clip the same"
+            )
+        for key, values in contents.items():
+            like = self.like[key]
+            dtype = np.dtype(np.uint8) if key == "pixels" else like.dtype
+            if values.shape != like.shape or values.dtype != dtype or len(values) != len(clip.pixels):
+                what = "" if key == "pixels" else f" in {key}"
+                raise DataError(
+                    f"clip {self.count} of {self.name} must be {dtype} {list(like.shape)}{what}, got {values.dtype} "
+                    f"{list(values.shape)}; cut and resize all clips alike"
+                )
+            content = values.tobytes()
+            self.files[key].write(content)
+            self.sha.update(content)
+        append_jsonl(self.folder / "rows.jsonl", clip.row)
+        self.count += 1
+
+    def finish(self) -> dict[str, Any]:
+        """Say how long the arrays have become; what the manifest holds of them."""
+        self._write_headers()
+        shapes = {key: [self.count, *values.shape] for key, values in self.like.items()}
+        return {
+            "schema": _SCHEMAS[-1],
+            "shape": shapes.pop("pixels"),
+            "digest": self.sha.hexdigest()[:16],
+            "arrays": shapes,
+        }
+
+    def _write_headers(self) -> None:
+        for key, file in self.files.items():
+            _write_header(file, (self.count, *self.like[key].shape), self.like[key].dtype)
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> None:
     """Begin a ``.npy`` file, or say again how long it has become: numpy leaves room for the first axis to grow."""
     file.seek(0)
-    write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    write_array_header_1_0(file, {"descr": dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
 
 
 def open_clip_set(folder: Path) -> ClipSet:
@@ -113,21 +171,36 @@ def open_clip_set(folder: Path) -> ClipSet:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+        shapes = manifest.get("arrays", {})
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in shapes}
         rows = read_jsonl(folder / "rows.jsonl")
     except (OSError, ValueError) as error:
         raise DataError(
             f"{folder} must be a clip set, got {error}; make one with 'worldfoundry simulate' or 'worldfoundry data prepare'"
         ) from error
+    found = {name: list(values.shape) for name, values in arrays.items()}
     if (
-        manifest.get("schema") != _SCHEMA
+        manifest.get("schema") not in _SCHEMAS
         or list(pixels.shape) != manifest["shape"]
+        or found != shapes
         or len(rows) != len(pixels)
     ):
         raise DataError(
-            f"{folder} must hold schema {_SCHEMA} and {manifest.get('shape')}, got pixels {list(pixels.shape)} and "
-            f"{len(rows)} rows; make the set again"
+            f"{folder} must hold schema {_SCHEMAS[-1]}, {manifest.get('shape')} and {shapes}, got pixels {list(pixels.shape)}, "
+            f"{found} and {len(rows)} rows; make the set again"
         )
-    return ClipSet(folder=folder, pixels=pixels, rows=rows, fps=manifest["fps"], digest=manifest["digest"])
+    controls = manifest.get("controls")
+    return ClipSet(
+        folder=folder,
+        pixels=pixels,
+        rows=rows,
+        fps=manifest["fps"],
+        digest=manifest["digest"],
+        arrays=arrays,
+        controls=None
+        if controls is None
+        else from_json(ControlSpec, controls, where=f"{folder}/manifest.json: controls"),
+    )
 
 
 def open_clip_sets(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.data.clip_set import open_clip_set, open_clip_sets, write_clip_set
+from worldfoundry.data.clip_set import NewClip, open_clip_set, open_clip_sets, write_clip_set
+from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.held_out import EVALUATION_SEED
 
 
@@ -87,3 +88,45 @@ def test_clips_that_are_kept_for_evaluation_are_refused(tmp_path):
     assert len(open_clip_sets([tmp_path / str(EVALUATION_SEED - 1)], num_frames=5)) == 1
     with pytest.raises(ConfigError, match=r"1000000/?'.* seeds below 1000000, .*got 1000000"):
         open_clip_sets([tmp_path / str(EVALUATION_SEED)], num_frames=5)
+
+
+def acting(count, width=7):
+    for k, (pixels, row) in enumerate(clips(count)):
+        yield NewClip(pixels, row, {"actions": np.full((5, width), k, np.float32)})
+
+
+def test_arrays_and_controls_come_back_and_are_part_of_the_digest(tmp_path):
+    controls = ControlSpec(actions=bridge_actions(rate_hz=10.0))
+    made = write_clip_set(tmp_path / "set", acting(3), fps=10.0, controls=controls)
+    assert made.arrays["actions"].shape == (3, 5, 7)
+    assert (made.arrays["actions"][2] == 2).all()
+    assert made.controls == controls
+    plain = write_clip_set(tmp_path / "plain", clips(3), fps=10.0)
+    assert plain.digest != made.digest
+    assert plain.controls is None
+
+
+def test_arrays_that_are_not_alike_are_refused(tmp_path):
+    first, second = acting(2)
+    for other, says in (
+        (second._replace(arrays={}), "must have the arrays .'actions', 'pixels'., got .'pixels'."),
+        (next(acting(1, width=6)), r"must be float32 \[5, 7\] in actions, got float32 \[5, 6\]"),
+        (second._replace(arrays={"pixels": second.pixels}), "must have other names than 'pixels'"),
+    ):
+        with pytest.raises(DataError, match=says):
+            write_clip_set(tmp_path / "set", [first, other], fps=10.0)
+    with pytest.raises(DataError, match="clip 0"):
+        short = first._replace(arrays={"actions": np.zeros((4, 7), np.float32)})
+        write_clip_set(tmp_path / "set", [short], fps=10.0)
+
+
+def test_a_missing_array_and_a_set_of_the_first_schema(tmp_path):
+    made = write_clip_set(tmp_path / "set", acting(2), fps=10.0)
+    (made.folder / "actions.npy").unlink()
+    with pytest.raises(DataError, match=r"must be a clip set, got .*actions\.npy"):
+        open_clip_set(made.folder)
+    old = write_clip_set(tmp_path / "old", clips(2), fps=10.0)
+    manifest = json.loads((old.folder / "manifest.json").read_text())
+    first = {key: manifest[key] for key in ("fps", "shape", "digest")} | {"schema": 1}
+    (old.folder / "manifest.json").write_text(json.dumps(first))
+    assert len(open_clip_set(old.folder)) == 2
