@@ -68,7 +68,7 @@ def test_nothing_interpenetrates_and_everything_stands_on_something(name, seed):
 
 
 def plural_of(noun: str) -> str:
-    return _PLURALS[noun] if noun in _PLURALS else noun + "s"
+    return str(_PLURALS.get(noun, noun + "s"))
 
 
 def lowest_point(model, data, geom) -> float:
@@ -172,13 +172,10 @@ def test_the_caption_names_the_place_the_flight_and_only_things_that_are_seen(na
         counts[noun] = counts.get(noun, 0) + 1
     listed = re.split(r", | and ", there.split(" with ", 1)[1])
     words = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8}
+    nouns: list[str] = sorted(facts["nouns"].values(), key=len, reverse=True)
     for phrase in listed:
         number = words.get(phrase.split()[0], 1)
-        noun = next(
-            n
-            for n in sorted(facts["nouns"].values(), key=len, reverse=True)
-            if phrase.endswith((n, _PLURALS.get(n, n + "s")))
-        )
+        noun = next(n for n in nouns if phrase.endswith((n, plural_of(n))))
         assert number <= counts.get(noun, 0), phrase
 
 

@@ -11,7 +11,7 @@ from worldfoundry.simulate.places.pieces import Ground, Length, Part, Piece, nam
 from worldfoundry.simulate.places.place import Place, Zone
 from worldfoundry.simulate.places.shell import build_shell, wall_box
 from worldfoundry.simulate.recording import Light
-from worldfoundry.simulate.scenes.looks import hsv
+from worldfoundry.simulate.scenes.looks import Surface, hsv
 
 Maker = Callable[[np.random.Generator], Piece]
 

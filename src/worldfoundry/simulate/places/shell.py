@@ -4,7 +4,7 @@ import numpy as np
 
 from worldfoundry.simulate.places import materials as look
 from worldfoundry.simulate.places.layout import FloorPlan, rectangle
-from worldfoundry.simulate.places.pieces import Ground, Length
+from worldfoundry.simulate.places.pieces import Ground, Length, Vector
 from worldfoundry.simulate.scenes.looks import Surface, hsv
 
 _WALL = 0.06
