@@ -14,7 +14,7 @@ from worldfoundry.core.errors import ConfigError
 from worldfoundry.protocols.control import CameraSpec, ControlSpec
 from worldfoundry.protocols.video import Camera, Frames
 from worldfoundry.simulate.recording import LEAST_SIZE_PX, Recording, Viewpoint
-from worldfoundry.simulate.render import make_renderer
+from worldfoundry.simulate.render import Renderer, open_renderer
 from worldfoundry.simulate.render.context import import_mujoco
 from worldfoundry.simulate.worlds import find_world
 
@@ -110,10 +110,11 @@ def simulate(
     recording = world.record(seed=seed, num_frames=num_frames, fps=fps, variant=variant)
     mujoco = import_mujoco()
     model = mujoco.MjModel.from_xml_string(recording.xml)
-    views = tuple(
-        _film(recording, model, v, fps=fps, height=height, width=width, renderer=renderer)
-        for v in recording.viewpoints
-    )
+    with open_renderer(renderer, recording, model, height=height, width=width) as renderer_of:
+        views = tuple(
+            _film(recording, model, v, renderer_of(v), fps=fps, height=height, width=width)
+            for v in recording.viewpoints
+        )
     return SimulatedClip(
         scene=scene,
         seed=seed,
@@ -137,16 +138,15 @@ def _film(
     recording: Recording,
     model: Any,
     viewpoint: Viewpoint,
+    camera: Renderer,
     *,
     fps: float,
     height: int,
     width: int,
-    renderer: str,
 ) -> FilmedView:
     """Everything that one camera sees."""
     mujoco = import_mujoco()
     data, num_frames = mujoco.MjData(model), len(recording.qpos)
-    camera = make_renderer(renderer, recording, model, viewpoint=viewpoint, height=height, width=width)
     pixels = np.empty((num_frames, height, width, 3), np.uint8)
     segmentation = np.empty((num_frames, height, width), np.int16)
     depth = np.empty((num_frames, height, width), np.float32)

@@ -20,7 +20,7 @@ LEAST_SIZE_PX = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Light:
-    """A small far sun and the sky."""
+    """A small far sun, or a lamp in its stead, and the sky."""
 
     sun: np.ndarray
     """float64 [3], unit vector towards the sun."""
@@ -30,6 +30,12 @@ class Light:
     """float64 [3], the point that the sun is ``distance_m`` away from."""
     distance_m: float = 40.0
     """How far the sun is: much more than what is seen is wide, or its shadows fan out."""
+    lamp: np.ndarray | None = None
+    """float64 [3], a lamp in a room, which then gives the light and the shadows that the sun gives elsewhere."""
+    lamp_reach_m: float = 3.0
+    """Distance at which the lamp's light has fallen to half."""
+    clouds_seed: int | None = None
+    """Chooses the clouds; ``None``: a clear sky."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,11 +5,17 @@ from functools import partial
 from worldfoundry.core.errors import UnknownNameError
 from worldfoundry.simulate.arm.record import ARM
 from worldfoundry.simulate.physics import record_physics
+from worldfoundry.simulate.places import record_place
+from worldfoundry.simulate.places.flights import FLIGHTS
 from worldfoundry.simulate.recording import World
 from worldfoundry.simulate.scenes import SCENES
 
 WORLDS: dict[str, World] = {
     **{name: World(record=partial(record_physics, name)) for name in SCENES},
+    **{
+        name: World(record=partial(record_place, name), variants=tuple(FLIGHTS))
+        for name in ("room", "outdoor")
+    },
     "arm": ARM,
 }
 """Worlds in the order in which they are listed."""

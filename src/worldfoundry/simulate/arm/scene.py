@@ -111,7 +111,7 @@ def _draw_room(rng: np.random.Generator) -> Part:
 
 def _table_surface(rng: np.random.Generator) -> Surface:
     """Pale, so that the things stand out."""
-    pattern = ("clouds", "plain", "clouds", "checker")[rng.integers(4)]
+    pattern = ("wood", "planks", "clouds", "checker", "speckle")[rng.integers(5)]
     hue, saturation, value = rng.uniform(), rng.uniform(0.03, 0.3), rng.uniform(0.55, 0.92)
     if rng.uniform() < 0.5:  # woods and earths
         hue, saturation = rng.uniform(0.05, 0.12), rng.uniform(0.25, 0.5)
@@ -121,14 +121,14 @@ def _table_surface(rng: np.random.Generator) -> Surface:
             hue + rng.uniform(-0.04, 0.04), saturation * rng.uniform(0.6, 1.3), value * rng.uniform(0.7, 0.9)
         ),
         pattern=pattern,
-        scale_m=rng.uniform(0.08, 0.16) if pattern == "checker" else rng.uniform(0.15, 0.5),
+        scale_m=rng.uniform(0.15, 0.5) if pattern == "clouds" else rng.uniform(0.08, 0.16),
         gloss=rng.uniform(0, 0.15),
         seed=int(rng.integers(1 << 31)),
     )
 
 
 def _floor_surface(rng: np.random.Generator) -> Surface:
-    pattern = ("checker", "clouds")[rng.integers(2)]
+    pattern = ("planks", "tiles", "clouds")[rng.integers(3)]
     hue, saturation, value = rng.uniform(), rng.uniform(0.05, 0.35), rng.uniform(0.3, 0.7)
     return Surface(
         colour=hsv(hue, saturation, value),
@@ -140,13 +140,13 @@ def _floor_surface(rng: np.random.Generator) -> Surface:
 
 
 def _wall_surface(rng: np.random.Generator, hue: float) -> Surface:
-    pattern = ("clouds", "plain", "checker")[rng.integers(3)]
+    pattern = ("clouds", "plain", "bricks", "stripes")[rng.integers(4)]
     colour_hue, value = hue + rng.uniform(0.2, 0.8), rng.uniform(0.55, 0.95)
     return Surface(
         colour=hsv(colour_hue, rng.uniform(0.04, 0.4), value),
         accent=hsv(colour_hue, rng.uniform(0.05, 0.4), value * rng.uniform(0.8, 0.92)),
         pattern=pattern,
-        scale_m=rng.uniform(0.2, 0.35) if pattern == "checker" else rng.uniform(0.6, 1.5),
+        scale_m=rng.uniform(0.6, 1.5) if pattern == "clouds" else rng.uniform(0.2, 0.35),
         seed=int(rng.integers(1 << 31)),
     )
 

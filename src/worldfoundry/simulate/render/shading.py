@@ -2,12 +2,16 @@
 
 import numpy as np
 
-from worldfoundry.simulate.scenes.looks import Surface
+from worldfoundry.simulate.recording import Light
+from worldfoundry.simulate.render.patterns import PATTERNS
+from worldfoundry.simulate.scenes.looks import Colour, Surface
 
 
-def albedo_of(surface: Surface, local: np.ndarray) -> np.ndarray:
-    """Linear colour [n, 3] at points in the geom's own axes."""
+def albedo_of(surface: Surface, local: np.ndarray, blur: np.ndarray) -> np.ndarray:
+    """Linear colour [n, 3] at points in the geom's own axes; ``blur`` [n] is the width of a pixel there (m)."""
     colour, accent = linear(surface.colour), linear(surface.accent)
+    if surface.pattern in PATTERNS:
+        return PATTERNS[surface.pattern](surface, local, blur, colour, accent)
     if surface.pattern == "plain" or surface.scale_m <= 0:
         return np.broadcast_to(colour, (len(local), 3))
     if surface.pattern == "stripe":
@@ -27,7 +31,7 @@ def albedo_of(surface: Surface, local: np.ndarray) -> np.ndarray:
     return colour + mix[:, None] * (accent - colour)
 
 
-def linear(colour: tuple[float, float, float]) -> np.ndarray:
+def linear(colour: Colour) -> np.ndarray:
     """Linear light of a displayed colour."""
     return np.square(np.array(colour))
 
@@ -42,6 +46,35 @@ def displayed(colour: np.ndarray) -> np.ndarray:
     return (np.sqrt(np.clip(colour, 0, 1)) * 255 + np.float32(0.5)).astype(np.uint8)
 
 
+def dots(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Scalar products [n] of vectors [n, 3]; ``second`` may be one vector [3]. Much faster than a sum along the axis."""
+    return first[:, 0] * second[..., 0] + first[:, 1] * second[..., 1] + first[:, 2] * second[..., 2]
+
+
 def unit(vector: np.ndarray) -> np.ndarray:
     """The vector at length one."""
     return vector / np.sqrt((vector * vector).sum())
+
+
+def sky_colour(light: Light, rays: np.ndarray) -> np.ndarray:
+    """Linear colour, float32 [n, 3], of the sky along unit rays [n, 3]: paler at the horizon, with clouds if it has any."""
+    up = np.clip(rays[:, 2:] * 2.5, 0, 1)
+    sky = (1 - up) * linear(light.sky[0]) + up * linear(light.sky[1])
+    if light.clouds_seed is not None:
+        sky += _clouds(light.clouds_seed, rays)[:, None] * (0.97 - sky)
+    return sky.astype(np.float32)
+
+
+def _clouds(seed: int, rays: np.ndarray) -> np.ndarray:
+    """How much [n] of each ray ends in a cloud: noise on a flat layer far above."""
+    rng = np.random.default_rng(seed)
+    layer = rays[:, :2] / (np.clip(rays[:, 2:], 0, 1) + 0.12)
+    noise, wavelength = np.zeros(len(rays)), 2.4
+    for octave in range(4):
+        for _ in range(3):
+            wave = rng.standard_normal(2)
+            wave *= 2 * np.pi / (wavelength * np.sqrt((wave * wave).sum()))
+            noise += 0.62**octave * np.sin(layer @ wave + rng.uniform(0, 2 * np.pi))
+        wavelength *= 0.48
+    cover = rng.uniform(0.1, 0.9)
+    return np.clip(0.45 * noise - cover, 0, 1) * np.clip(rays[:, 2] * 8, 0, 1) * 0.85

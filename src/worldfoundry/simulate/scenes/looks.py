@@ -8,6 +8,24 @@ import numpy as np
 
 Colour = tuple[float, float, float]
 """RGB in 0..1."""
+Pattern = Literal[
+    "plain",
+    "clouds",
+    "checker",
+    "stripe",
+    "wood",
+    "planks",
+    "tiles",
+    "bricks",
+    "stripes",
+    "speckle",
+    "meadow",
+    "window",
+    "books",
+    "picture",
+    "glow",
+]
+"""How colour and accent are laid out; ``render/patterns.py`` and ``render/shading.py`` draw them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +36,7 @@ class Surface:
     """Main colour."""
     accent: Colour
     """Second colour of the pattern."""
-    pattern: Literal["plain", "clouds", "checker", "stripe"] = "plain"
+    pattern: Pattern = "plain"
     """``clouds`` and ``checker`` vary over ``scale_m``; ``stripe`` is a belt of that width around the local x axis."""
     scale_m: float = 1.0
     """Size of the pattern."""
