@@ -3,12 +3,15 @@
 from functools import partial
 
 from worldfoundry.core.errors import UnknownNameError
+from worldfoundry.simulate.drive.record import record_drive
+from worldfoundry.simulate.drive.situation import VARIANTS
 from worldfoundry.simulate.physics import record_physics
 from worldfoundry.simulate.recording import World
 from worldfoundry.simulate.scenes import SCENES
 
 WORLDS: dict[str, World] = {
     **{name: World(record=partial(record_physics, name)) for name in SCENES},
+    "drive": World(record=record_drive, variants=VARIANTS),
 }
 """Worlds in the order in which they are listed."""
 

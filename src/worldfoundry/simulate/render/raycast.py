@@ -16,14 +16,13 @@ from worldfoundry.simulate.recording import Light, Viewpoint
 from worldfoundry.simulate.render.context import import_mujoco
 from worldfoundry.simulate.render.picture import SKY, Picture
 from worldfoundry.simulate.render.shading import albedo_of, average, displayed, linear, unit
-from worldfoundry.simulate.scenes.looks import Surface
+from worldfoundry.simulate.scenes.looks import PaintedSurface, Surface
 
 _SUN_RADIUS_RAD = 0.022
 _SHADOW_BIAS_M = 4e-3
 _STATIC_GROUP, _MOVING_GROUP = 0, 1
 _SUBPIXELS = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])
 _CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
-_HAZE_M = 28.0
 
 
 class RayCaster:
@@ -120,10 +119,9 @@ class RayCaster:
         sun = self._sunlight.sun
         albedo = np.empty((len(geom), 3))
         gloss = np.empty(len(geom))
-        for g in np.unique(geom):
+        for g in np.unique(geom).tolist():
             at = np.flatnonzero(geom == g)
-            local = (points[at] - data.geom_xpos[g]) @ data.geom_xmat[g].reshape(3, 3)
-            albedo[at] = albedo_of(self._surfaces[g], local)
+            albedo[at] = self._albedo(data, g, points[at], normals[at], rays[at])
             gloss[at] = self._surfaces[g].gloss
         facing = normals[:, 0] * sun[0] + normals[:, 1] * sun[1] + normals[:, 2] * sun[2]
         towards_eye = -(normals * rays).sum(1)
@@ -135,9 +133,23 @@ class RayCaster:
         for _ in range(5):  # to the power 32, exactly
             highlight = highlight * highlight
         sunlight = np.clip(facing, 0, None)
-        dark = albedo * ambient[:, None]
+        dark = albedo * ambient[:, None] * self._sunlight.sky_colour
         light = albedo * (0.78 * sunlight)[:, None] + (gloss * highlight * (facing > 0))[:, None]
+        light *= self._sunlight.sun_colour
         return dark.astype(np.float32), light.astype(np.float32), facing > 0
+
+    def _albedo(self, data: Any, geom: int, points: np.ndarray, normals: np.ndarray, rays: np.ndarray):
+        """Linear colour [n, 3] of one geom's surface."""
+        surface = self._surfaces[geom]
+        if not isinstance(surface, PaintedSurface):
+            local = (points - data.geom_xpos[geom]) @ data.geom_xmat[geom].reshape(3, 3)
+            return albedo_of(surface, local)
+        body = self._model.geom_bodyid[geom]
+        away = points - self._eye
+        # What a pixel covers, between its extent across and that along a slanting surface.
+        slant = np.sqrt(np.clip(-(normals * rays).sum(1), 0.02, None))
+        blur = np.sqrt((away * away).sum(1)) / (self.intrinsics[0, 0] * slant)
+        return surface.paint((points - data.xpos[body]) @ data.xmat[body].reshape(3, 3), blur)
 
     def _trace(self, data: Any, rays: np.ndarray, groups: tuple[int, ...]):
         """Nearest hits of rays from the eye: geom, distance, points lifted off the surface, normals facing the eye."""
@@ -149,8 +161,8 @@ class RayCaster:
 
     def _haze(self, dark: np.ndarray, light: np.ndarray, distance: np.ndarray) -> None:
         """Fade far surfaces into the horizon, in place."""
-        far = np.clip(distance - 10.0, 0, None) ** 2
-        keep = (_HAZE_M**2 / (_HAZE_M**2 + far)).astype(np.float32)[:, None]
+        far, half = np.clip(distance - 10.0, 0, None) ** 2, self._sunlight.haze_m**2
+        keep = (half / (half + far)).astype(np.float32)[:, None]
         light *= keep
         dark *= keep
         dark += (1 - keep) * linear(self._sunlight.sky[0])
