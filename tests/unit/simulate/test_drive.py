@@ -80,9 +80,8 @@ def test_nobody_overlaps_anybody_or_a_building(variant):
 
 def test_separation_knows_overlap_from_nearness():
     square = np.array([0, 0, 0, 1, 1.0])
-    diamond = np.array([0, 0, np.pi / 4, 1, 1.0])
-    assert separation(square, diamond + [2.3, 0, 0, 0, 0]) < 0
-    assert separation(square, diamond + [2.5, 0, 0, 0, 0]) > 0
+    assert separation(square, np.array([2.3, 0, np.pi / 4, 1, 1])) < 0
+    assert separation(square, np.array([2.5, 0, np.pi / 4, 1, 1])) > 0
     # Bounding boxes overlap, the rectangles do not.
     assert separation(square, np.array([1.6, 1.6, np.pi / 4, 1.5, 0.1])) < 0
     assert separation(square, np.array([1.6, 1.6, -np.pi / 4, 1.5, 0.1])) > 0

@@ -55,7 +55,7 @@ class Building:
         rows = [(a, b, z) for a in x for b in y for z in (-_BOTTOM_M, self.eaves_m)]
         ends = [(a, 0, self.eaves_m + self.ridge_m) for a in x] if self.paint.ridge_along == 0 else None
         rows += ends or [(0, b, self.eaves_m + self.ridge_m) for b in y]
-        return np.array(rows) + [self.x, self.y, 0]
+        return np.array(rows) + np.array([self.x, self.y, 0])
 
 
 def draw_buildings(
@@ -78,8 +78,8 @@ def draw_buildings(
     for side in (-1, 1):
         for start, end in zip([mouths[0] - 40, *mouths], [*mouths, ahead_m], strict=True):
             margin = cross.half_m + PAVEMENT_M
-            for lot in _lots(rng, style, max(start + margin, -95.0), min(end - margin, ahead_m)):
-                out.append(_house(rng, name, lot, side, main, along=1, hue=hue, lit=lit))
+            lots = _lots(rng, style, max(start + margin, -95.0), min(end - margin, ahead_m))
+            out += [_house(rng, name, lot, side, main, along=1, hue=hue, lit=lit) for lot in lots]
         for away in (-1, 1):
             begin = main.half_m + PAVEMENT_M + deep + 2
             for low, high in _lots(rng, style, begin, aside_m):

@@ -54,7 +54,7 @@ def _deed(situation: Situation, motions: np.ndarray) -> str:
 
 
 def _seen_ahead(situation: Situation, boxes: np.ndarray, motions: np.ndarray) -> np.ndarray:
-    """bool [t, n]: who is within the front camera's sight, with nothing big in between."""
+    """Bool [t, n]: who is within the front camera's sight, with nothing big in between."""
     ego = motions[:, None]
     away = boxes[..., :2] - ego[..., :2]
     distance = np.sqrt((away**2).sum(-1))
@@ -68,7 +68,7 @@ def _seen_ahead(situation: Situation, boxes: np.ndarray, motions: np.ndarray) ->
 
 
 def _are_free(boxes: np.ndarray, ego: np.ndarray, houses: np.ndarray) -> np.ndarray:
-    """bool [n]: whether the line from the ego car's front to the middle of each vehicle is free."""
+    """Bool [n]: whether the line from the ego car's front to the middle of each vehicle is free."""
     start = ego[:2] + 2.1 * np.array([np.cos(ego[2]), np.sin(ego[2])])
     away = boxes[:, :2] - start
     length = np.sqrt((away**2).sum(-1))
@@ -76,7 +76,7 @@ def _are_free(boxes: np.ndarray, ego: np.ndarray, houses: np.ndarray) -> np.ndar
     lines = np.column_stack([start + away / 2, np.arctan2(away[:, 1], away[:, 0]), length / 2, thin])
     gaps = separation(lines[:, None], np.concatenate([boxes, houses]))
     gaps[:, 0] = gaps[np.diag_indices(len(boxes))] = np.inf  # the ego car, and the one that is looked at
-    return (gaps > 0).all(1)
+    return np.asarray((gaps > 0).all(1))
 
 
 def _leader(situation: Situation, boxes: np.ndarray, seen: np.ndarray, motions: np.ndarray) -> int | None:

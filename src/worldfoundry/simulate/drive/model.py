@@ -75,7 +75,8 @@ def _tree(tree: Tree, *, seed: int) -> tuple[list[str], list[Surface]]:
     across, up = tree.crown_m
     bark, middle = (0.35, 0.27, 0.2), tree.trunk_m + 0.75 * up
     geoms = [
-        f'<geom type="cylinder" size="0.14 {middle / 2:.4f}" pos="{tree.x:.4f} {tree.y:.4f} {middle / 2 - 0.1:.4f}" {rgba(bark)}/>',
+        f'<geom type="cylinder" size="0.14 {middle / 2:.4f}" pos="{tree.x:.4f} {tree.y:.4f} {middle / 2 - 0.1:.4f}" '
+        f"{rgba(bark)}/>",
         f'<geom type="ellipsoid" size="{across:.4f} {across:.4f} {up:.4f}" pos="{tree.x:.4f} {tree.y:.4f} {middle:.4f}" '
         f"{rgba(tree.colour)}/>",
     ]

@@ -22,6 +22,7 @@ class VehiclePaint(PaintedSurface):
 
     def paint(self, points: np.ndarray, blur_m: np.ndarray) -> np.ndarray:
         """Linear colours [n, 3]."""
+        del blur_m  # vehicles that are far away are small, and four rays a pixel do
         x, y, z = points.T
         away = np.abs(y)
         out = np.broadcast_to(np.square(self.colour), points.shape).copy()
@@ -55,6 +56,7 @@ class WheelPaint(PaintedSurface):
 
     def paint(self, points: np.ndarray, blur_m: np.ndarray) -> np.ndarray:
         """Linear colours [n, 3]."""
+        del blur_m
         r2 = (points[:, 0] - self.axle_m) ** 2 + (points[:, 2] - self.wheel_m) ** 2
         hub = r2 < (0.62 * self.wheel_m) ** 2
         return np.where(hub[:, None], np.square(self.accent), np.square(self.colour))
@@ -107,11 +109,11 @@ class FacadePaint(PaintedSurface):
         wall = wall + (0.35 * ledge)[:, None] * (np.square(self.accent) - wall)
         out = wall + share[:, None] * (glass - wall)
         if self.shop:
-            out = self._with_shop(out, u, z, blur_m, pick)
+            out = self._with_shop(out, u, z, blur_m)
         tiles = 0.9 + 0.1 * np.sign(np.sin(6 * z)) * np.clip(1 - blur_m / 0.5, 0, 1)
         return np.where(is_roof[:, None], np.square(self.roof) * tiles[:, None], out)
 
-    def _with_shop(self, out: np.ndarray, u: np.ndarray, z: np.ndarray, blur_m: np.ndarray, pick: np.ndarray):
+    def _with_shop(self, out: np.ndarray, u: np.ndarray, z: np.ndarray, blur_m: np.ndarray):
         pane = _slots(u / 3.2, 0.86, blur_m / 3.2)[:, None]
         frame = np.square(self.accent) * 0.5
         glass = _GLASS * 1.5 + (0.25 * (noise_of(np.floor(u / 3.2), seed=self.seed + 5)) ** 2)[:, None]
@@ -134,6 +136,7 @@ class SignalPaint(PaintedSurface):
 
     def paint(self, points: np.ndarray, blur_m: np.ndarray) -> np.ndarray:
         """Linear colours [n, 3]; a lit lamp is brighter than anything white."""
+        del blur_m
         local = points - np.array(self.at_m)
         ahead = local[:, 0] * self.facing[0] + local[:, 1] * self.facing[1]
         across = local[:, 0] * self.facing[1] - local[:, 1] * self.facing[0]

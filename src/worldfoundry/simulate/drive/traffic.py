@@ -103,7 +103,7 @@ def _accelerations(drivers: tuple[Driver, ...], places: np.ndarray, speeds: np.n
         ahead = (along > places[i]) & (off < _LANE_HALF_M) & (np.cos(yaws - yaws[i]) > -0.2)
         ahead[i] = False
         if ahead.any():
-            j = np.flatnonzero(ahead)[along[ahead].argmin()]
+            j = int(np.flatnonzero(ahead)[along[ahead].argmin()])
             gap = along[j] - rears[j] - front
             wish[i] = min(wish[i], _follow(speeds[i], speeds[j], gap))
     return np.clip(wish, -_HARDEST, _SPEED_UP)
