@@ -32,6 +32,8 @@ _STYLES: dict[str, dict[str, Any]] = {
         "gap": (3.0, 9.0),
     },
 }
+_PITCHED = {"downtown": 0.0, "old town": 0.2, "suburb": 0.4}
+"""Share of pitched roofs; a hull costs a ray several times what a box does."""
 _BOTTOM_M = 0.3
 """How deep walls reach into the ground."""
 
@@ -121,7 +123,7 @@ def _house(
     x, y, half_x, half_y = (off, middle, depth, width) if along == 1 else (middle, off, width, depth)
     storey = rng.uniform(2.9, 3.5)
     eaves = storey * rng.integers(style["floors"][0], style["floors"][1] + 1) + rng.uniform(0.8, 1.4)
-    pitched = style_name != "downtown" and rng.uniform() < 0.8
+    pitched = rng.uniform() < _PITCHED[style_name]
     paint = FacadePaint(
         colour=_wall_colour(rng, style_name, hue),
         accent=hsv(rng.uniform(), rng.uniform(0.1, 0.7), rng.uniform(0.3, 0.9)),

@@ -13,8 +13,8 @@ from worldfoundry.simulate.scenes.looks import Colour, hsv
 _AHEAD_M = 130.0
 _ASIDE_M = 85.0
 _FREE_OF_PARKING_M = 13.0
-_MOST_TREES = 20
-_MOST_PARKED = 8
+_MOST_TREES = 16
+_MOST_PARKED = 6
 
 
 class Tree(NamedTuple):
