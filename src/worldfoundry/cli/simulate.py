@@ -27,7 +27,8 @@ class SimulateArgs:
 
     scene: Annotated[str, tyro.conf.Positional]
     """Scene, or several separated by commas: free-fall, tilted-plane, u-slope, stable-stack,
-    unstable-stack, dominoes, seesaw, gyroscope. After a slash, the variant of one that has some."""
+    unstable-stack, dominoes, seesaw, gyroscope, room, outdoor, arm, drive. After a slash, the
+    variant of one that has some, such as room/orbit, arm/push, drive/turn-left."""
     out: Path
     """Folder to make."""
     clips: int = 1

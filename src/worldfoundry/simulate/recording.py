@@ -30,6 +30,12 @@ class Light:
     """float64 [3], the point that the sun is ``distance_m`` away from."""
     distance_m: float = 40.0
     """How far the sun is: much more than what is seen is wide, or its shadows fan out."""
+    haze_m: float = 28.0
+    """Distance, from 10 m on, at which a thing has faded halfway into the horizon."""
+    sun_colour: Colour = (1.0, 1.0, 1.0)
+    """Linear strength of what comes straight from the sun."""
+    sky_colour: Colour = (1.0, 1.0, 1.0)
+    """Linear strength of what comes from everywhere."""
     lamp: np.ndarray | None = None
     """float64 [3], a lamp in a room, which then gives the light and the shadows that the sun gives elsewhere."""
     lamp_reach_m: float = 3.0

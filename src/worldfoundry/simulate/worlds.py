@@ -4,6 +4,8 @@ from functools import partial
 
 from worldfoundry.core.errors import UnknownNameError
 from worldfoundry.simulate.arm.record import ARM
+from worldfoundry.simulate.drive.record import record_drive
+from worldfoundry.simulate.drive.situation import VARIANTS
 from worldfoundry.simulate.physics import record_physics
 from worldfoundry.simulate.places import record_place
 from worldfoundry.simulate.places.flights import FLIGHTS
@@ -17,6 +19,7 @@ WORLDS: dict[str, World] = {
         for name in ("room", "outdoor")
     },
     "arm": ARM,
+    "drive": World(record=record_drive, variants=VARIANTS),
 }
 """Worlds in the order in which they are listed."""
 

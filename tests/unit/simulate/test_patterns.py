@@ -5,7 +5,8 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from worldfoundry.simulate.render.patterns import PATTERNS, noise_of
+from worldfoundry.simulate.noise import noise_of
+from worldfoundry.simulate.render.patterns import PATTERNS
 from worldfoundry.simulate.render.shading import albedo_of
 from worldfoundry.simulate.scenes.looks import Pattern, Surface
 

@@ -12,7 +12,7 @@ from worldfoundry.core.errors import ConfigError
 from worldfoundry.simulate.recording import Light
 from worldfoundry.simulate.render.context import import_mujoco
 from worldfoundry.simulate.render.shading import albedo_of, dots, linear, sky_colour, unit
-from worldfoundry.simulate.scenes.looks import Surface
+from worldfoundry.simulate.scenes.looks import PaintedSurface, Surface
 
 SUBPIXELS = np.array([[0.25, 0.25], [0.75, 0.25], [0.25, 0.75], [0.75, 0.75]])
 """Columns and rows of the four samples inside a pixel."""
@@ -23,7 +23,7 @@ EVERY_GROUP = (STATIC_GROUP, MOVING_GROUP)
 _SUN_RADIUS_RAD = 0.022
 _LAMP_RADIUS_M = 0.07
 _SHADOW_BIAS_M = 4e-3
-_CLEAR_AIR_M, _HAZE_M = 10.0, 28.0
+_CLEAR_AIR_M = 10.0
 _LAMP_STRENGTH, _ROOM_AMBIENT = 1.0, 0.16
 
 
@@ -116,8 +116,9 @@ class Tracer:
         highlight = np.clip(dots(normals, half), 0, None)
         for _ in range(5):  # to the power 32, exactly
             highlight = highlight * highlight
-        dark = (albedo * ambient[:, None]).astype(np.float32)
+        dark = (albedo * ambient[:, None] * self.light.sky_colour).astype(np.float32)
         light = albedo * (strength * np.clip(facing, 0, None))[:, None]
+        light = light * self.light.sun_colour
         light = (light + (self._gloss[geom] * highlight * (facing > 0))[:, None]).astype(np.float32)
         self._haze(dark, light, distance)
         return dark, light, facing > 0
@@ -128,8 +129,13 @@ class Tracer:
         starts = np.flatnonzero(np.diff(geom[order], prepend=-2))
         for at in np.split(order, starts[1:]) if len(order) else ():
             g = geom[at[0]]
+            surface, body = self._surfaces[g], self._model.geom_bodyid[g]
+            if isinstance(surface, PaintedSurface):
+                local = (points[at] - data.xpos[body]) @ data.xmat[body].reshape(3, 3)
+                albedo[at] = surface.paint(local, blur[at])
+                continue
             local = (points[at] - data.geom_xpos[g]) @ data.geom_xmat[g].reshape(3, 3)
-            albedo[at] = albedo_of(self._surfaces[g], local, blur[at])
+            albedo[at] = albedo_of(surface, local, blur[at])
         return albedo
 
     def _lit_by(self, points: np.ndarray, normals: np.ndarray, towards_eye: np.ndarray):
@@ -151,7 +157,8 @@ class Tracer:
         if distance.max(initial=0.0) <= _CLEAR_AIR_M:
             return
         far = np.clip(distance - _CLEAR_AIR_M, 0, None) ** 2
-        keep = (_HAZE_M**2 / (_HAZE_M**2 + far)).astype(np.float32)[:, None]
+        half = self.light.haze_m**2
+        keep = (half / (half + far)).astype(np.float32)[:, None]
         light *= keep
         dark *= keep
         dark += (1 - keep) * linear(self.light.sky[0])

@@ -47,6 +47,18 @@ class Surface:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaintedSurface(Surface):
+    """A surface that knows its colour at each point; renderers of plain colours show ``colour``."""
+
+    def paint(self, points: np.ndarray, blur_m: np.ndarray) -> np.ndarray:
+        """Linear colours [n, 3] at points [n, 3] in the axes of the geom's body (those of the world, if it has none).
+
+        ``blur_m`` [n] is about what one pixel covers there: finer detail must fade, or it flickers.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class View:
     """Where the camera and the sun are."""
 

@@ -1,0 +1,1 @@
+"""The driving world: streets, traffic, an ego car and its cameras."""
