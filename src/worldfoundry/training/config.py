@@ -32,9 +32,13 @@ class TrainConfig:
     objective: TokenizerObjective | WorldObjective
     """What is trained to do what."""
     data: tuple[str, ...] = ()
-    """Clip sets to draw from."""
+    """Clip sets to draw from; a tokenizer also learns from folders of videos."""
     data_shares: tuple[float, ...] = ()
     """Share of each set in a batch; empty: by number of clips."""
+    workers: int = 0
+    """Processes that decode videos; 0: the training process. Their number changes nothing that is learned."""
+    on_damage: Literal["stop", "skip"] = "stop"
+    """Whether a video that cannot be read ends the run, or is named and left out."""
     flip: bool = True
     """Mirror half of the clips left to right."""
     steps: int = 1000
@@ -69,6 +73,10 @@ class TrainConfig:
             checkpoint_every=self.checkpoint_every,
             sample_every=self.sample_every,
         )
+        if self.workers < 0:
+            raise ConfigError(
+                f"train.workers must be 0 or above, got {self.workers}; 0 decodes in the training process"
+            )
         if self.data_shares and len(self.data_shares) != len(self.data):
             raise ConfigError(
                 f"train.data_shares must have one number for each of the {len(self.data)} sets in data, got "

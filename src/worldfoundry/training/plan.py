@@ -58,8 +58,14 @@ def plan(config: TrainConfig) -> dict[str, Any]:
         "hours": round(seconds * batches * config.steps / 3600, 2),
         "device": device.type,
         "precision": config.precision,
-        "missing_data": [d for d in config.data if not (Path(d) / "manifest.json").is_file()],
+        "missing_data": [d for d in config.data if not _is_there(Path(d), config)],
     }
+
+
+def _is_there(data: Path, config: TrainConfig) -> bool:
+    """Whether it is a clip set, or a folder where footage will do."""
+    takes_footage = isinstance(config.objective, TokenizerObjective)
+    return (data / "manifest.json").is_file() or (takes_footage and data.is_dir())
 
 
 def _count(network: nn.Module) -> int:

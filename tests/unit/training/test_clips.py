@@ -1,0 +1,85 @@
+"""A tokenizer learns straight from videos: resumed equals straight, workers equal none, damage stops or is told."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from worldfoundry.core.errors import DataError
+from worldfoundry.core.runs import read_jsonl
+from worldfoundry.data.video_write import write_video
+from worldfoundry.protocols.frames import Frames
+from worldfoundry.recipes.table import RECIPES
+from worldfoundry.training.trainer import train
+
+
+@pytest.fixture
+def footage(tmp_path):
+    """Videos of three shapes, textures that move."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    for k, (rows, columns) in enumerate(((10, 16), (12, 12), (16, 12), (10, 16))):
+        texture = np.kron(rng.integers(30, 220, (rows, columns, 3)), np.ones((6, 6, 1))).astype(np.uint8)
+        moving = np.stack([np.roll(texture, 2 * t, axis=1) for t in range(20)])
+        write_video(folder / f"{k}.mp4", Frames.at_constant_rate(moving, 10.0))
+    return folder
+
+
+@pytest.fixture
+def config(footage):
+    debug = RECIPES.get("wavetok-c-t4s8z16-nano-debug")()
+    objective = replace(debug.objective, aspects=("1:1", "4:3"), image_every=3, reverse=True, crop=32)
+    return replace(
+        debug,
+        data=(str(footage),),
+        objective=objective,
+        batch_size=2,
+        steps=6,
+        checkpoint_every=2,
+        sample_every=2,
+    )
+
+
+def losses(run):
+    return [row["loss"] for row in read_jsonl(run / "metrics.jsonl")]
+
+
+def weights(run):
+    return torch.load(sorted(run.glob("checkpoints/*/train_state.pt"))[-1], weights_only=True)["network"]
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path):
+    straight = train(replace(config, log_every=1), runs_root=tmp_path / "straight")
+    for _ in range(3):
+        resumed = train(replace(config, log_every=1), runs_root=tmp_path / "parts", stop_after=2)
+    assert losses(resumed) == losses(straight)
+    a, b = weights(resumed), weights(straight)
+    assert all(torch.equal(a[name], b[name]) for name in b)
+
+
+def test_workers_change_nothing_that_is_learned(config, tmp_path):
+    short = replace(config, steps=3, log_every=1)
+    alone = train(short, runs_root=tmp_path / "alone")
+    helped = train(replace(short, workers=1), runs_root=tmp_path / "helped")
+    assert losses(helped) == losses(alone)
+
+
+def test_a_video_that_cannot_be_read_stops_the_run_or_is_named_and_left_out(
+    config, footage, tmp_path, capsys
+):
+    (footage / "0.mp4").write_bytes((footage / "0.mp4").read_bytes()[:-2000])
+    (footage / "9.mp4").write_bytes(b"no video")
+    with pytest.raises(DataError, match=r"9\.mp4|0\.mp4"):
+        train(config, runs_root=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    train(replace(config, on_damage="skip"), runs_root=tmp_path / "runs")
+    said = capsys.readouterr().err
+    assert "skipped: " in said
+    assert "9.mp4" in said
+
+
+def test_a_folder_that_is_not_there_is_named(config, tmp_path):
+    with pytest.raises(DataError, match="got no such folder"):
+        train(replace(config, data=(*config.data, str(tmp_path / "nowhere"))), runs_root=tmp_path / "runs")
