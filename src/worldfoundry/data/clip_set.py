@@ -203,6 +203,12 @@ def open_clip_set(folder: Path) -> ClipSet:
     )
 
 
+def common_controls(sets: Iterable[ClipSet]) -> ControlSpec | None:
+    """The controls that all sets have; ``None`` where they differ or have none, which suits a model that takes none."""
+    found = [s.controls for s in sets]
+    return found[0] if all(c == found[0] for c in found) else None
+
+
 def open_clip_sets(
     folders: Iterable[str | Path],
     *,

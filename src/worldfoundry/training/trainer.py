@@ -20,6 +20,7 @@ from worldfoundry.core.runs import append_jsonl, find_resumable, new_run_folder,
 from worldfoundry.data.video_write import write_image
 from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
 from worldfoundry.models.pretrained.release import load_weights, save_release
+from worldfoundry.protocols.control import check_match
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
 from worldfoundry.training.objectives import Loss, Task
@@ -253,6 +254,9 @@ class _State:
 def _check_inputs(checkpoint: Path, now: ReleaseConfig, data: tuple[str, ...]) -> None:
     """Refuse to go on with other clips or another tokenizer than those that made ``checkpoint``."""
     before = load_config(ReleaseConfig, checkpoint / "config.json")
+    check_match(
+        before.controls, now.controls, where=str(checkpoint), our_name="the run", their_name=", ".join(data)
+    )
     sources = {"data_digests": ", ".join(data), "tokenizer_digest": now.world.tokenizer if now.world else ""}
     for field, source in sources.items():
         old, new = getattr(before, field), getattr(now, field)

@@ -11,7 +11,7 @@ from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
 from worldfoundry.core.files import atomic_path
-from worldfoundry.data.clip_set import ClipSet, open_clip_sets
+from worldfoundry.data.clip_set import ClipSet, common_controls, open_clip_sets
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
 from worldfoundry.models.pretrained.config import ReleaseConfig
 from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
@@ -91,6 +91,7 @@ class WorldTask:
             world=self.objective.model,
             tokenizer_digest=self.tokenizer_digest,
             data_digests=tuple(s.digest for s in self.sets),
+            controls=common_controls(self.sets),
             steps=step,
         )
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.data.clip_set import NewClip, open_clip_set, open_clip_sets, write_clip_set
+from worldfoundry.data.clip_set import NewClip, common_controls, open_clip_set, open_clip_sets, write_clip_set
 from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.held_out import EVALUATION_SEED
 
@@ -130,3 +130,14 @@ def test_a_missing_array_and_a_set_of_the_first_schema(tmp_path):
     first = {key: manifest[key] for key in ("fps", "shape", "digest")} | {"schema": 1}
     (old.folder / "manifest.json").write_text(json.dumps(first))
     assert len(open_clip_set(old.folder)) == 2
+
+
+def test_sets_have_common_controls_only_if_all_have_the_same(tmp_path):
+    one, other = (ControlSpec(actions=bridge_actions(rate_hz=r)) for r in (5.0, 10.0))
+    sets = [
+        write_clip_set(tmp_path / f"{k}", clips(1), fps=10.0, controls=controls)
+        for k, controls in enumerate((one, one, other, None))
+    ]
+    assert common_controls(sets[:2]) == one
+    assert common_controls(sets[1:3]) is None
+    assert common_controls(sets[2:]) is None

@@ -9,6 +9,7 @@ from worldfoundry.core.config import load_config
 from worldfoundry.core.errors import CheckpointError, UnknownNameError
 from worldfoundry.models.diffusion.world_config import DiffusionWorldConfig
 from worldfoundry.models.tokenizer.config import TokenizerConfig
+from worldfoundry.protocols.control import ControlSpec
 
 SHIPPED = Path(__file__).parent.parent / "weights"
 """Folder of the weights inside the package."""
@@ -30,6 +31,8 @@ class ReleaseConfig:
     """For a world model: ``weights_digest`` of the tokenizer whose latents it was trained on."""
     data_digests: tuple[str, ...] = ()
     """Digests of the clip sets it was trained on."""
+    controls: ControlSpec | None = None
+    """What perturbed the clips that it was trained on; ``None`` where they say nothing, or not all the same."""
     steps: int = 0
     """Optimiser steps behind the weights."""
 
