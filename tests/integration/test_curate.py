@@ -12,7 +12,7 @@ import pytest
 from tests.unit.curate.standins import video
 
 from worldfoundry.cli import curate as command
-from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.core.errors import ConfigError, DataError, UsageError
 from worldfoundry.curate.index import read_index, schema_of_index, write_index
 from worldfoundry.curate.store import open_store
 from worldfoundry.data.video_io import probe, read_video
@@ -74,7 +74,7 @@ def test_other_thresholds_are_tried_without_touching_the_set(finished, capsys):
     page.unlink()
     with pytest.raises(ConfigError, match="--page needs --set"):
         command.run(["report", str(finished), "--page"])
-    with pytest.raises(ConfigError, match=r"'motion\.mini' must be a setting"):
+    with pytest.raises(UsageError, match="unknown setting of --set 'motion.mini'; did you mean 'motion.min'"):
         command.run(["report", str(finished), "--set", "motion.mini=0"])
 
 
