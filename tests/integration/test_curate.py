@@ -74,7 +74,9 @@ def test_other_thresholds_are_tried_without_touching_the_set(finished, capsys):
     page.unlink()
     with pytest.raises(ConfigError, match="--page needs --set"):
         command.run(["report", str(finished), "--page"])
-    with pytest.raises(UsageError, match=r"unknown setting of --set 'motion\.mini'; did you mean 'motion\.min'"):
+    with pytest.raises(
+        UsageError, match=r"unknown setting of --set 'motion\.mini'; did you mean 'motion\.min'"
+    ):
         command.run(["report", str(finished), "--set", "motion.mini=0"])
 
 

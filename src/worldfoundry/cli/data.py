@@ -1,22 +1,23 @@
-"""``worldfoundry data``: look at videos and clip sets, make clip sets for training."""
+"""``worldfoundry data``: look at data sets, turn one form into another, make clip sets for training."""
 
 import importlib
 import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import tyro
 
 from worldfoundry.cli.data_report import robot_report
-from worldfoundry.cli.output import check_output_folder
+from worldfoundry.cli.output import check_output_file, check_output_folder
 from worldfoundry.cli.parse import parse_command, usage_errors
 from worldfoundry.cli.text import counted
 from worldfoundry.core.errors import ConfigError, DataError, require_package
 
 if TYPE_CHECKING:
     from worldfoundry.data.prepare import PrepareConfig
+    from worldfoundry.data.stored.clip import StoredDataset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +28,47 @@ class InspectArgs:
     """
 
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Video files, folders of videos, clip sets, or LeRobot data sets."""
+    """Video files, folders of videos, clip sets, WebDataset shards, or LeRobot data sets."""
+    sheet: Path | None = None
+    """Also write a picture (.png) of the first clips of one data set."""
     json: bool = False
     """Print a JSON list."""
 
     def __post_init__(self):
+        if self.sheet is not None:
+            if len(self.paths) != 1:
+                raise ConfigError(f"--sheet shows one data set, got {len(self.paths)} paths; name one")
+            check_output_file(self.sheet, ".png", overwrite=True)
         if not self.paths:
             raise ConfigError("data inspect needs a path, got none; name videos, folders or clip sets")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertArgs:
+    """Write a data set in another form; what that form cannot hold is an error, or left out by name.
+
+    Example: worldfoundry data convert robot/ --to lerobot --out robot-v3 --drop facts
+    """
+
+    path: Annotated[Path, tyro.conf.Positional]
+    """Clip set, folder of videos, simulated folder, WebDataset shards, curated set, or LeRobot data set."""
+    to: Literal["webdataset", "folder", "clip-set", "lerobot"]
+    """Form to write."""
+    out: Path
+    """Folder to make."""
+    drop: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Array, view, or one of facts, controls, caption to leave out; may be given several times."""
+    crf: int = 12
+    """Quality of videos that have to be encoded, 0 (best) to 51; whole videos are copied as they are."""
+    on_damage: Literal["stop", "skip"] = "stop"
+    """Whether clips that cannot be used end the command, or are named and left out."""
+    json: bool = False
+    """Print the result as JSON."""
+
+    def __post_init__(self):
+        if not 0 <= self.crf <= 51:
+            raise ConfigError(f"--crf must be 0 to 51, got {self.crf}; 12 is hardly seen")
+        check_output_folder(self.out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +100,9 @@ class PrepareArgs:
 def inspect(args: InspectArgs) -> int:
     """Say what videos or clip sets are; 1 if one of them cannot be used, which does not stop the others."""
     rows = [row for path in args.paths for row in _inspect(path)]
+    if args.sheet is not None:
+        stored = importlib.import_module("worldfoundry.data.stored.inspect")
+        stored.write_sheet(_opened(args.paths[0]), args.sheet)
     if args.json:
         sys.stdout.write(json.dumps(rows) + "\n")
     for row in rows:
@@ -93,16 +131,9 @@ def _rows(path: Path) -> list[dict[str, object]]:
     if (path / "meta" / "info.json").is_file():
         require_package("pyarrow", "curate")
         return [importlib.import_module("worldfoundry.data.lerobot_inspect").inspect_lerobot(path)]
-    if (path / "pixels.npy").exists():
-        opened = importlib.import_module("worldfoundry.data.clip_set").open_clip_set(path)
-        return [
-            {
-                "path": str(path),
-                "clips": len(opened),
-                "shape": list(opened.pixels.shape[1:]),
-                "fps": opened.fps,
-            }
-        ]
+    if path.suffix == ".tar" or (path.is_dir() and not _is_plain(path)):
+        stored = importlib.import_module("worldfoundry.data.stored.inspect")
+        return [stored.inspect_dataset(_opened(path))]
     rows: list[dict[str, object]] = []
     for file in files.find_videos(path) if path.is_dir() else [path]:
         try:
@@ -110,6 +141,39 @@ def _rows(path: Path) -> list[dict[str, object]]:
         except DataError as error:
             rows.append({"path": str(file), "error": str(error)})
     return rows
+
+
+def _is_plain(path: Path) -> bool:
+    """A folder of videos and nothing that describes them."""
+    if (path / "pixels.npy").exists() or any(path.rglob("*.tar")):
+        return False
+    described = any((path / name).exists() for name in ("metadata.csv", "metadata.jsonl"))
+    videos = importlib.import_module("worldfoundry.data.files").find_videos(path)
+    suffixes = (".json", ".txt", ".npz")
+    beside = (v.with_name(v.name.split(".")[0] + s) for v in videos for s in suffixes)
+    return not described and not any(file.exists() for file in beside)
+
+
+def _opened(path: Path) -> "StoredDataset":
+    return importlib.import_module("worldfoundry.data.stored").open_dataset(path)
+
+
+def convert(args: ConvertArgs) -> int:
+    """Write a data set in another form."""
+    module = importlib.import_module("worldfoundry.data.stored.convert")
+    dataset = _opened(args.path)
+    for problem in dataset.problems:
+        sys.stderr.write(f"{'error' if args.on_damage == 'stop' else 'left out'}: {problem}\n")
+    if dataset.problems and args.on_damage == "stop":
+        raise DataError(
+            f"{args.path} must hold clips that can be used, got {counted(len(dataset.problems), 'problem')}; mend them, or leave "
+            "them out with --on-damage skip"
+        )
+    done = module.convert(dataset, args.out, args.to, drop=args.drop, crf=args.crf)
+    result = {"out": str(args.out), **asdict(done)}
+    said = f"{counted(done.clips, 'clip')} in {args.out}: {counted(done.copied, 'video')} copied, {done.encoded} encoded anew"
+    sys.stdout.write((json.dumps(result) if args.json else said) + "\n")
+    return 0
 
 
 def prepare(args: PrepareArgs, line: list[str]) -> int:
@@ -132,9 +196,11 @@ def prepare(args: PrepareArgs, line: list[str]) -> int:
 def run(args: list[str]) -> int:
     """Parse and run."""
     command, options = parse_command(
-        {"inspect": InspectArgs, "prepare": PrepareArgs},
+        {"inspect": InspectArgs, "prepare": PrepareArgs, "convert": ConvertArgs},
         prog="worldfoundry data",
-        description="Look at videos and clip sets, make clip sets for training.",
+        description="Look at data sets, turn one form into another, make clip sets for training.",
         args=args,
     )
+    if command == "convert":
+        return convert(options)
     return inspect(options) if command == "inspect" else prepare(options, args)

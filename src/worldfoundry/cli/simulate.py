@@ -43,8 +43,10 @@ class SimulateArgs:
     """Side of the square picture, pixels."""
     renderer: Literal["raycast", "gl", "auto"] = "raycast"
     """raycast: the same bytes everywhere; gl: OpenGL; auto: gl where it works, else raycast."""
-    format: Literal["videos", "clip-set"] = "videos"
-    """videos: one mp4 and one npz of ground truth a clip; clip-set: one array of pixels for training."""
+    format: Literal["videos", "shards", "clip-set"] = "videos"
+    """videos: one mp4 and one npz of ground truth a clip; shards: WebDataset tar files of videos,
+    captions, actions, poses; clip-set: one array of pixels for training, and arrays of actions
+    and poses."""
     workers: int = 1
     """Processes."""
     json: bool = False
@@ -63,7 +65,7 @@ class SimulateArgs:
                 )
         if not 0 < self.fps < math.inf:
             raise ConfigError(f"--fps must be above 0 and finite, got {self.fps}; the samples use 10")
-        if self.format == "videos" and self.size % 2:
+        if self.format != "clip-set" and self.size % 2:
             raise ConfigError(
                 f"--size must be even for videos, got {self.size}; use {self.size + 1}, or --format clip-set"
             )

@@ -26,6 +26,8 @@ from worldfoundry.core.config import from_json, to_json
 from worldfoundry.core.errors import WorldFoundryError
 from worldfoundry.core.files import atomic_path, resumable_folder
 from worldfoundry.data.clip_set import NewClip, write_clip_set
+from worldfoundry.data.stored.convert import convert
+from worldfoundry.data.stored.folder import FolderDataset
 from worldfoundry.data.video_write import write_video
 from worldfoundry.protocols.control import ControlSpec, check_match
 from worldfoundry.simulate.film import SimulatedClip, simulate
@@ -66,6 +68,9 @@ def write(options: "SimulateArgs") -> None:
     with resumable_folder(options.out, plan, content="set") as folder:
         if not (folder / "set").exists():
             _make(options, plan, jobs, folder)
+            if options.format == "shards":
+                convert(FolderDataset(folder), folder / "set", "webdataset")
+                return
             clips = _stored(jobs, folder)
             write_clip_set(
                 folder / "set",
@@ -133,10 +138,10 @@ def _write(plan: dict[str, Any], folder: Path, job: _Job) -> None:
 def store(clip: SimulatedClip, stem: Path, format: str) -> None:
     """Write what ``format`` keeps of a clip; ``<stem>.npz`` comes last and says that all is there."""
     meta = json.dumps(_told(clip))
-    if format == "videos":
+    if format != "clip-set":
         _write_videos(stem, clip)
     with atomic_path(stem.with_name(f"{stem.name}.npz")) as temporary:
-        if format == "videos":
+        if format != "clip-set":
             np.savez_compressed(temporary, **_truth(clip), meta=meta)
         else:
             np.savez(temporary, **_per_frame(clip), meta=meta)

@@ -7,17 +7,12 @@ import numpy as np
 
 from worldfoundry.core.config import load_config
 from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.data.action_report import action_warnings, describe_actions, idle_share
 from worldfoundry.data.lerobot import LeRobotDataset, find_problems, open_lerobot
 from worldfoundry.data.lerobot_meta import VISUAL
 from worldfoundry.data.lerobot_rows import Rows
 from worldfoundry.data.lerobot_write import CONTROLS_PATH
 from worldfoundry.protocols.control import ActionSpec, ControlSpec
-
-IDLE_FRACTION = 1e-3
-"""A row is idle if no number of the state (without one: of the action) moves by more than this share of its range."""
-HISTOGRAM_BINS = 16
-_MOST_IDLE = 0.3
-_MOST_AT_LIMIT = 0.2
 
 
 def inspect_lerobot(root: Path) -> dict[str, Any]:
@@ -32,10 +27,12 @@ def inspect_lerobot(root: Path) -> dict[str, Any]:
             good.append({n: v for n, v in found.items() if n in ("timestamp", "action", "observation.state")})
     info, controls, warnings = dataset.info, *_controls(root)
     spec = controls.actions if controls else None
-    actions = _actions(dataset, good, spec)
+    feature = dataset.info.features.get("action")
+    recorded = [] if feature is None else [rows["action"] for rows in good]
+    actions = describe_actions(recorded, feature.names if feature else (), spec)
     jitter = max((_jitter_seconds(rows["timestamp"], info.fps) for rows in good), default=0.0)
     idle = _idle_share(good)
-    warnings += _warnings(dataset, actions, spec, jitter_seconds=jitter, idle_share=idle)
+    warnings += _warnings(dataset, actions, spec, jitter_seconds=jitter, idle=idle)
     return {
         "path": str(root),
         "format": f"LeRobotDataset {info.version}",
@@ -69,34 +66,6 @@ def _controls(root: Path) -> tuple[ControlSpec | None, list[str]]:
         return None, [str(error)]
 
 
-def _actions(dataset: LeRobotDataset, good: list[Rows], spec: ActionSpec | None) -> list[dict[str, Any]]:
-    feature = dataset.info.features.get("action")
-    if feature is None or not good:
-        return []
-    values = np.concatenate([rows["action"].reshape(len(rows["action"]), -1) for rows in good])
-    found: list[dict[str, Any]] = []
-    for k, column in enumerate(values.astype(np.float64).T):
-        channel = spec.channels[k] if spec and len(spec.channels) == values.shape[1] else None
-        named = feature.names[k] if k < len(feature.names) else str(k)
-        low, high = float(column.min()), float(column.max())
-        counts = np.histogram(column, HISTOGRAM_BINS, (low, high) if high > low else None)[0]
-        found.append(
-            {
-                "name": channel.name if channel else named,
-                "unit": channel.unit if channel else None,
-                "mode": channel.mode if channel else None,
-                "min": low,
-                "max": high,
-                "mean": float(column.mean()),
-                "std": float(column.std()),
-                "distinct": len(np.unique(column)),
-                "at_limit_share": float(np.mean((column == low) | (column == high))),
-                "histogram": counts.tolist(),
-            }
-        )
-    return found
-
-
 def _jitter_seconds(timestamps: np.ndarray, fps: float) -> float:
     """The largest distance of a time from ``k / fps``."""
     seconds = timestamps.astype(np.float64).reshape(-1)
@@ -104,14 +73,9 @@ def _jitter_seconds(timestamps: np.ndarray, fps: float) -> float:
 
 
 def _idle_share(good: list[Rows]) -> float | None:
-    """Share of the rows after the first in which nothing moves; None where there is nothing to tell by."""
+    """Idle rows by the state, without one by the action."""
     name = next((n for n in ("observation.state", "action") if good and n in good[0]), None)
-    if name is None:
-        return None
-    signals = [rows[name].reshape(len(rows[name]), -1).astype(np.float64) for rows in good]
-    span = np.ptp(np.concatenate(signals), axis=0)
-    still = np.concatenate([(np.abs(np.diff(s, axis=0)) <= IDLE_FRACTION * span).all(1) for s in signals])
-    return float(still.mean()) if len(still) else None
+    return None if name is None else idle_share([rows[name] for rows in good])
 
 
 def _warnings(
@@ -120,7 +84,7 @@ def _warnings(
     spec: ActionSpec | None,
     *,
     jitter_seconds: float,
-    idle_share: float | None,
+    idle: float | None,
 ) -> list[str]:
     info, found = dataset.info, []
     if "action" not in info.features:
@@ -138,23 +102,9 @@ def _warnings(
     ]
     if jitter_seconds > 0.1 / info.fps:
         found.append(f"timestamps leave the {info.fps:g} Hz grid by up to {jitter_seconds * 1000:.3g} ms")
-    if idle_share is not None and idle_share > _MOST_IDLE:
-        found.append(f"nothing moves in {idle_share:.0%} of the rows: the model will learn to stand still")
-    found += _action_warnings(actions)
+    found += action_warnings(actions, idle)
     if any(not task.strip() for task in dataset.tasks.values()):
         found.append("a task has no text")
-    return found
-
-
-def _action_warnings(actions: list[dict[str, Any]]) -> list[str]:
-    found: list[str] = []
-    for action in actions:
-        if action["distinct"] == 1:
-            found.append(f"action {action['name']} is always {action['min']:g}")
-        elif action["distinct"] > 3 and action["at_limit_share"] > _MOST_AT_LIMIT:
-            found.append(
-                f"action {action['name']} is at its limit in {action['at_limit_share']:.0%} of the rows"
-            )
     return found
 
 

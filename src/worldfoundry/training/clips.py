@@ -17,6 +17,9 @@ from worldfoundry.data.loading.buckets import Bucket
 from worldfoundry.data.loading.loader import Batch, ClipLoader, LoaderConfig
 from worldfoundry.data.loading.plan import PlanConfig
 from worldfoundry.data.loading.source import ClipSetSource, ClipSource, FileSource
+from worldfoundry.data.stored import open_dataset
+from worldfoundry.data.stored.clip import DatasetSource
+from worldfoundry.data.stored.shards import find_tars
 from worldfoundry.training.config import TrainConfig
 from worldfoundry.training.objectives import ClipSampler, draw_integer, to_unit
 from worldfoundry.training.tokenizer_config import TokenizerObjective
@@ -134,14 +137,16 @@ class FootageClips:
 
 
 def _open(folder: Path, config: TrainConfig) -> ClipSource:
-    """A clip set or a folder of videos, to decode from."""
-    if not folder.exists():
-        raise DataError(
-            f"data {str(folder)!r} must be a clip set or a folder of videos, got no such folder; check it"
-        )
+    """Whatever lies there, to decode from."""
     if (folder / "pixels.npy").exists():
         return ClipSetSource(open_clip_set(folder))
-    return FileSource(find_videos(folder), name=str(folder), on_damage=config.on_damage)
+    is_footage = not (folder / "meta" / "info.json").exists() and not find_tars(folder)
+    if is_footage and folder.is_dir():
+        return FileSource(find_videos(folder), name=str(folder), on_damage=config.on_damage)
+    dataset = open_dataset(folder)
+    if dataset.problems and config.on_damage == "stop":
+        raise DataError(f"{dataset.problems[0]}; or leave it out with --on-damage skip")
+    return DatasetSource(dataset)
 
 
 def _turned(clip: np.ndarray, generator: torch.Generator, *, flip: bool, reverse: bool) -> np.ndarray:

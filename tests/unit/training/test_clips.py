@@ -8,6 +8,8 @@ import torch
 
 from worldfoundry.core.errors import DataError
 from worldfoundry.core.runs import read_jsonl
+from worldfoundry.data.stored import open_dataset
+from worldfoundry.data.stored.convert import convert
 from worldfoundry.data.video_write import write_video
 from worldfoundry.protocols.frames import Frames
 from worldfoundry.recipes.table import RECIPES
@@ -80,6 +82,14 @@ def test_a_video_that_cannot_be_read_stops_the_run_or_is_named_and_left_out(
     assert "9.mp4" in said
 
 
+def test_shards_of_the_same_videos_teach_too(config, footage, tmp_path):
+    convert(open_dataset(footage), tmp_path / "shards", "webdataset")
+    run = train(
+        replace(config, data=(str(tmp_path / "shards"),), steps=2, log_every=1), runs_root=tmp_path / "runs"
+    )
+    assert len(losses(run)) == 2
+
+
 def test_a_folder_that_is_not_there_is_named(config, tmp_path):
-    with pytest.raises(DataError, match="got no such folder"):
+    with pytest.raises(DataError, match="must be a data set, got no such file or folder"):
         train(replace(config, data=(*config.data, str(tmp_path / "nowhere"))), runs_root=tmp_path / "runs")

@@ -1,0 +1,131 @@
+"""What all forms of stored clips have in common."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from worldfoundry.core.errors import DataError
+from worldfoundry.data.loading.buckets import Entry
+from worldfoundry.data.loading.source import Sample
+from worldfoundry.protocols.control import ControlSpec
+from worldfoundry.protocols.frames import Frames
+
+MAIN = "main"
+"""Name of the only view of a clip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClip:
+    """What is known of a clip without decoding it."""
+
+    name: str
+    """Unique in its data set; may have slashes."""
+    source: str
+    """The recording that it was cut from: clips of one source belong on one side of a split."""
+    entry: Entry
+    """Length, size and rate of the main view."""
+    views: tuple[str, ...] = (MAIN,)
+    """Cameras, the main one first."""
+    caption: str = ""
+    """What happens, in words."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """More that is known, as JSON values."""
+    controls: ControlSpec | None = None
+    """What its arrays and cameras mean, where the clip says so itself."""
+
+
+@runtime_checkable
+class StoredDataset(Protocol):
+    """Clips of one folder or file, in one form."""
+
+    @property
+    def path(self) -> Path:
+        """Folder or file."""
+        ...
+
+    @property
+    def form(self) -> str:
+        """Such as ``webdataset``."""
+        ...
+
+    @property
+    def clips(self) -> Sequence[StoredClip]:
+        """Those that can be used, by all that is known without decoding them."""
+        ...
+
+    @property
+    def problems(self) -> Sequence[str]:
+        """What cannot be used: file, place, rule, value, fix."""
+        ...
+
+    def read_frames(self, index: int, view: str) -> Frames:
+        """Pictures of a clip."""
+        ...
+
+    def read_arrays(self, index: int) -> dict[str, np.ndarray]:
+        """Numbers per frame [t, ...] by name, finite and one row a frame."""
+        ...
+
+    def verify(self, index: int) -> None:
+        """Raise a ``DataError`` where what is stated of a clip is not what its files hold."""
+        ...
+
+    def video(self, index: int, view: str) -> bytes | Path | None:
+        """The stored video or image of one view as it is, to be copied; ``None`` where pixels are stored otherwise."""
+        ...
+
+
+class DatasetSource:
+    """A stored data set for the loader (``data.loading``): the main view of each clip."""
+
+    def __init__(self, dataset: StoredDataset):
+        self._dataset = dataset
+        self.name = str(dataset.path)
+        self.damaged = list(dataset.problems)
+        self.entries = [clip.entry for clip in dataset.clips]
+        self.digest = "|".join(f"{c.name}:{c.entry.num_frames}" for c in dataset.clips)
+
+    def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:  # noqa: ARG002
+        """Decode the clip and cut the window out."""
+        stored = self._dataset.clips[clip]
+        span = slice(first, first + num_frames)
+        frames = self._dataset.read_frames(clip, stored.views[0])
+        return Sample(
+            pixels=frames.pixels[span],
+            fps=stored.entry.fps,
+            name=f"{self.name}: {stored.name}",
+            arrays={name: values[span] for name, values in self._dataset.read_arrays(clip).items()},
+            facts={"caption": stored.caption, **stored.facts},
+        )
+
+
+def checked_arrays(where: str, arrays: dict[str, np.ndarray], num_frames: int) -> dict[str, np.ndarray]:
+    """The arrays, if each has one finite row a frame; else a ``DataError`` with file, row, rule and value."""
+    for name, values in arrays.items():
+        if len(values) != num_frames:
+            raise DataError(
+                f"{where}: {name} must have one row for each of the {num_frames} frames, got {len(values)}; correct it or leave "
+                "the clip out"
+            )
+        if not np.issubdtype(values.dtype, np.number):
+            continue
+        bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+        if len(bad):
+            raise DataError(
+                f"{where}: {name} must be finite, got {values[bad[0]].tolist()} in row {bad[0]}; correct it or leave the clip out"
+            )
+    return arrays
+
+
+@contextmanager
+def as_file(content: bytes, suffix: str) -> Iterator[Path]:
+    """Bytes as a file for a while, for readers that take files only."""
+    with tempfile.NamedTemporaryFile(suffix=suffix) as file:
+        file.write(content)
+        file.flush()
+        yield Path(file.name)

@@ -1,0 +1,174 @@
+"""Folders of videos with what is known beside them.
+
+- ``a.mp4`` with ``a.txt`` (a caption), ``a.json`` (caption, controls, facts) and ``a.npz`` (arrays per frame), each or none;
+- ``a.<view>.mp4`` for several cameras, their names in the ``views`` of ``a.json``: what ``worldfoundry simulate`` writes;
+- captions of many in ``metadata.csv`` or ``metadata.jsonl`` with ``file_name`` and ``text``: the video folders of Hugging Face.
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldfoundry.core.errors import DataError
+from worldfoundry.data.files import find_videos
+from worldfoundry.data.loading.buckets import Entry
+from worldfoundry.data.stored.clip import MAIN, StoredClip, checked_arrays
+from worldfoundry.data.stored.facts import parse, read_json
+from worldfoundry.data.video_io import probe, read_times, read_video
+from worldfoundry.protocols.frames import Frames
+
+_NO_ARRAYS = frozenset(("meta", "fps", "body_names", "contacts", "trajectory"))
+"""In the ``.npz`` of a simulated clip, and not one row a frame."""
+_PICTURES = ("pixels", "segmentation", "depth_m")
+
+
+class FolderDataset:
+    """Videos below a folder, at any depth."""
+
+    form = "folder"
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._told = _table(path)
+        self.clips, self.problems = list[StoredClip](), list[str]()
+        self._videos, self._arrays = list[dict[str, Path]](), list[dict[str, np.ndarray]]()
+        for stem, videos in _by_stem(path).items():
+            try:
+                self._add(stem, videos)
+            except DataError as error:
+                self.problems.append(str(error))
+        found = {p.relative_to(path).as_posix() for videos in self._videos for p in videos.values()}
+        broken = " ".join(self.problems)
+        for name in self._told:
+            if name not in found and name not in broken:
+                self.problems.append(
+                    f"{path / name} must exist, for metadata names it, got no file; copy it again or remove its row"
+                )
+
+    def _add(self, stem: str, videos: dict[str, Path]) -> None:
+        main = next(iter(videos.values()))
+        info, times = probe(main), read_times(main)
+        document = self._document(stem, main)
+        told = parse(str(main), document, times.num_frames)
+        stated = document.get("num_frames")
+        if isinstance(stated, int) and stated != times.num_frames:
+            raise DataError(
+                f"{main} must have the {stated} frames that {Path(stem).name}.json states, got {times.num_frames}; correct one"
+            )
+        arrays = told.arrays | _arrays_of(self.path / f"{stem}.npz")
+        self._arrays.append(checked_arrays(str(main), arrays, times.num_frames))
+        self._videos.append(videos)
+        self.clips.append(
+            StoredClip(
+                name=stem,
+                source=told.source or stem,
+                entry=Entry(num_frames=times.num_frames, height=info.height, width=info.width, fps=times.fps),
+                views=tuple(videos),
+                caption=told.caption,
+                facts=told.facts,
+                controls=told.controls,
+            )
+        )
+
+    def _document(self, stem: str, main: Path) -> dict[str, Any]:
+        document = dict(self._told.get(main.relative_to(self.path).as_posix(), {}))
+        beside = self.path / f"{stem}.json"
+        if beside.exists():
+            found = read_json(beside)
+            document |= found if isinstance(found, dict) else {}
+        text = self.path / f"{stem}.txt"
+        if text.exists():
+            document["caption"] = text.read_text(encoding="utf-8").strip()
+        return document
+
+    def read_frames(self, index: int, view: str) -> Frames:
+        """The pixels that a simulator stored beside the video, else the decoded video."""
+        clip = self.clips[index]
+        name = "pixels" if view == clip.views[0] else f"{view}.pixels"
+        stored = self.path / f"{clip.name}.npz"
+        if stored.exists():
+            with np.load(stored, allow_pickle=False) as arrays:
+                if name in arrays.files:
+                    return Frames.at_constant_rate(arrays[name], clip.entry.fps)
+        return read_video(self._videos[index][view])
+
+    def read_arrays(self, index: int) -> dict[str, np.ndarray]:
+        """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""
+        return self._arrays[index]
+
+    def verify(self, index: int) -> None:
+        """Nothing is left to compare: the files were asked when the folder was opened."""
+
+    def video(self, index: int, view: str) -> Path:
+        """The file."""
+        return self._videos[index][view]
+
+
+def _by_stem(path: Path) -> dict[str, dict[str, Path]]:
+    """Videos by clip and view; the views of one clip stand in its ``.json``."""
+    found: dict[str, dict[str, Path]] = {}
+    for video in find_videos(path):
+        stem, name = video.with_suffix(""), MAIN
+        base = stem.with_suffix("")
+        if stem.suffix and base.with_name(f"{base.name}.json").exists():
+            views = read_json(base.with_name(f"{base.name}.json")).get("views") or []
+            if stem.suffix[1:] in views:
+                stem, name = base, stem.suffix[1:]
+        found.setdefault(stem.relative_to(path).as_posix(), {})[name] = video
+    for stem, videos in found.items():
+        beside = path / f"{stem}.json"
+        order = read_json(beside).get("views") or [] if len(videos) > 1 and beside.exists() else []
+        found[stem] = dict(
+            sorted(
+                videos.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0])
+            )
+        )
+    return found
+
+
+def _arrays_of(path: Path) -> dict[str, np.ndarray]:
+    """Arrays per frame of a ``.npz``, pictures left out."""
+    if not path.exists():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {
+                name: stored[name]
+                for name in stored.files
+                if name not in _NO_ARRAYS
+                and name.rsplit(".", 1)[-1] not in _PICTURES
+                and stored[name].ndim > 0
+                and not (name.endswith("intrinsics_px") and stored[name].ndim == 2)
+            }
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path} must be an .npz of arrays, got {error}; write it again or remove it"
+        ) from error
+
+
+def _table(path: Path) -> dict[str, dict[str, Any]]:
+    """Rows of ``metadata.csv`` or ``metadata.jsonl`` by file name."""
+    for name, read in (("metadata.csv", _csv), ("metadata.jsonl", _jsonl)):
+        file = path / name
+        if file.exists():
+            rows = read(file)
+            for number, row in enumerate(rows):
+                if not row.get("file_name"):
+                    raise DataError(f"{file}: row {number} must have a file_name, got {row}; add it")
+            return {row.pop("file_name"): row for row in rows}
+    return {}
+
+
+def _csv(file: Path) -> list[dict[str, Any]]:
+    with file.open(encoding="utf-8", newline="") as lines:
+        return [dict(row) for row in csv.DictReader(lines)]
+
+
+def _jsonl(file: Path) -> list[dict[str, Any]]:
+    try:
+        return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except ValueError as error:
+        raise DataError(f"{file} must hold one JSON object a line, got {error}; correct it") from error

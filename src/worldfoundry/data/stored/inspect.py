@@ -1,0 +1,131 @@
+"""What a stored data set holds, whether it can be used, and what stands out."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from worldfoundry.core.errors import DataError
+from worldfoundry.data.action_report import action_warnings, describe_actions, idle_share
+from worldfoundry.data.fit import resize
+from worldfoundry.data.stored.clip import StoredClip, StoredDataset
+from worldfoundry.data.video_write import write_image
+
+_SHEET_CLIPS, _SHEET_FRAMES, _SHEET_ROWS_PX = 12, 6, 96
+_ACTIONS, _STATES = ("actions", "action"), ("robot_state", "observation.state", "state")
+
+
+def inspect_dataset(dataset: StoredDataset) -> dict[str, Any]:
+    """A report as JSON values; ``problems`` has one line for each clip that cannot be used."""
+    problems, good = list(dataset.problems), list[int]()
+    for index in range(len(dataset.clips)):
+        try:
+            dataset.verify(index)
+            good.append(index)
+        except DataError as error:
+            problems.append(str(error))
+    clips = [dataset.clips[k] for k in good]
+    arrays = [dataset.read_arrays(k) for k in good]
+    specs = {c.controls.actions for c in clips if c.controls is not None}
+    spec = next(iter(specs)) if len(specs) == 1 else None
+    actions = describe_actions(
+        [found for a in arrays if (found := _one_of(a, _ACTIONS)) is not None], (), spec
+    )
+    idle = idle_share([found for a in arrays if (found := _one_of(a, (*_STATES, *_ACTIONS))) is not None])
+    rates = Counter(round(c.entry.fps, 3) for c in clips)
+    return {
+        "path": str(dataset.path),
+        "format": dataset.form,
+        "robot_type": "",
+        "episodes": len(clips) + len(problems),
+        "episodes_with_problems": len(problems),
+        "clips": len(clips),
+        "rows": sum(c.entry.num_frames for c in clips),
+        "seconds": sum(c.entry.num_frames / c.entry.fps for c in clips),
+        "fps": rates.most_common(1)[0][0] if rates else 0.0,
+        "all_fps": sorted(rates),
+        "sizes": sorted({f"{c.entry.width}x{c.entry.height}" for c in clips}),
+        "lengths": sorted({c.entry.num_frames for c in clips}),
+        "sources": len({c.source for c in clips}),
+        "captions": sum(bool(c.caption) for c in clips),
+        "jitter_ms": 0.0,
+        "idle_share": idle,
+        "tasks": list(
+            dict.fromkeys(str(c.facts.get("instruction") or c.caption) for c in clips if c.caption)
+        ),
+        "features": _features(clips, arrays),
+        "actions": actions,
+        "warnings": [*_warnings(clips, rates, actions, spec), *action_warnings(actions, idle)],
+        "problems": problems,
+        "next": _next(dataset, clips, problems),
+    }
+
+
+def write_sheet(dataset: StoredDataset, out: Path) -> None:
+    """A picture of the first clips: one a row, frames from first to last."""
+    rows: list[np.ndarray] = []
+    for index, clip in list(enumerate(dataset.clips))[:_SHEET_CLIPS]:
+        pixels = dataset.read_frames(index, clip.views[0]).pixels
+        chosen = pixels[np.linspace(0, len(pixels) - 1, _SHEET_FRAMES).round().astype(int)]
+        width = max(1, round(_SHEET_ROWS_PX * pixels.shape[2] / pixels.shape[1]))
+        rows.append(np.concatenate(list(resize(chosen, _SHEET_ROWS_PX, width)), axis=1))
+    if not rows:
+        raise DataError(f"{dataset.path} must hold a clip to be pictured, got none; see its problems")
+    widest = max(row.shape[1] for row in rows)
+    padded = [np.pad(row, ((0, 2), (0, widest - row.shape[1]), (0, 0))) for row in rows]
+    write_image(out, np.concatenate(padded))
+
+
+def _one_of(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
+    return next((arrays[name] for name in names if name in arrays), None)
+
+
+def _features(clips: list[StoredClip], arrays: list[dict[str, np.ndarray]]) -> list[dict[str, Any]]:
+    views = Counter(view for c in clips for view in c.views)
+    found = [
+        {"name": view, "dtype": "video", "shape": ["t", "h", "w", 3], "names": [f"{n} of {len(clips)} clips"]}
+        for view, n in views.items()
+    ]
+    kinds = Counter((name, str(v.dtype), v.shape[1:]) for a in arrays for name, v in a.items())
+    found += [
+        {
+            "name": name,
+            "dtype": dtype,
+            "shape": ["t", *shape],
+            "names": [] if n == len(clips) else [f"{n} of {len(clips)} clips"],
+        }
+        for (name, dtype, shape), n in kinds.items()
+    ]
+    return found
+
+
+def _warnings(clips: list[StoredClip], rates: Counter[float], actions: list[Any], spec: Any) -> list[str]:
+    found: list[str] = []
+    if len(rates) > 1:
+        found.append(
+            f"clips have different rates: {', '.join(f'{n} at {fps:g} fps' for fps, n in rates.most_common(4))}"
+        )
+    missing = sum(not c.caption for c in clips)
+    if missing and clips:
+        found.append(f"{missing} of {len(clips)} clips have no caption")
+    if actions and spec is None:
+        found.append(
+            "actions have no units or frames, or not the same in all clips: give each its controls (a ControlSpec)"
+        )
+    if spec is not None:
+        others = sorted({c.entry.fps for c in clips if abs(c.entry.fps - spec.rate_hz) > 1e-3 * spec.rate_hz})
+        found += [
+            f"controls say {spec.rate_hz:g} actions a second, clips come at {fps:g} fps" for fps in others[:2]
+        ]
+    return found
+
+
+def _next(dataset: StoredDataset, clips: list[StoredClip], problems: list[str]) -> str:
+    if problems:
+        return "mend or remove what has problems, then inspect again"
+    if dataset.form == "clip-set":
+        return f"worldfoundry train RECIPE --data {dataset.path}"
+    alike = len({c.entry for c in clips}) == 1 and all(len(c.views) == 1 for c in clips)
+    target = "clip-set" if alike else "webdataset"
+    return f"worldfoundry data convert {dataset.path} --to {target} --out datasets/{dataset.path.stem}"

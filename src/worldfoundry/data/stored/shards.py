@@ -1,0 +1,241 @@
+"""WebDataset shards: tar files whose members of one name before the first dot are one sample.
+
+Read as our curator and the ``webdataset`` package write them, and written so that both read them: ``<key>.mp4``
+(``<key>.<view>.mp4`` of several cameras), ``<key>.txt``, ``<key>.json``, ``<key>.<array>.npy``.
+Source of the format: https://github.com/webdataset/webdataset.
+"""
+
+import io
+import json
+import tarfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from worldfoundry.core.errors import DataError
+from worldfoundry.core.files import atomic_folder
+from worldfoundry.data.files import VIDEO_SUFFIXES
+from worldfoundry.data.loading.buckets import Entry
+from worldfoundry.data.stored.clip import MAIN, StoredClip, as_file, checked_arrays
+from worldfoundry.data.stored.facts import parse
+from worldfoundry.data.video_io import probe, read_times, read_video
+from worldfoundry.protocols.frames import Frames
+
+_IMAGES = frozenset((".jpg", ".jpeg", ".png"))
+
+
+class _Member(NamedTuple):
+    tar: Path
+    offset: int
+    size: int
+
+    def read(self) -> bytes:
+        with self.tar.open("rb") as file:
+            file.seek(self.offset)
+            return file.read(self.size)
+
+
+class ShardDataset:
+    """The samples of a tar file, or of all tar files below a folder; nothing is unpacked."""
+
+    form = "webdataset"
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.clips, self.problems = list[StoredClip](), list[str]()
+        self._videos, self._arrays = list[dict[str, tuple[str, _Member]]](), list[dict[str, np.ndarray]]()
+        samples = [(tar, *sample) for tar in find_tars(path) for sample in self._members(tar).items()]
+        counts = Counter(key for _, key, _ in samples)
+        for tar, key, members in samples:
+            # Keys are unique in a shard only; the tar's name tells two apart.
+            name = key if counts[key] == 1 else f"{tar.stem}/{key}"
+            try:
+                self._add(name, f"{tar}: {key}", members)
+            except DataError as error:
+                self.problems.append(str(error))
+
+    def _members(self, tar: Path) -> dict[str, dict[str, _Member]]:
+        """Members by key and suffix; a tar that is cut short gives what is whole."""
+        found: dict[str, dict[str, _Member]] = {}
+        size = tar.stat().st_size
+        try:
+            with tarfile.open(tar) as opened:
+                for member in opened:
+                    if not member.isfile():
+                        continue
+                    if member.offset_data + member.size > size:
+                        raise tarfile.ReadError(f"member {member.name} cut short")
+                    folder, _, base = member.name.rpartition("/")
+                    key, _, suffix = base.partition(".")
+                    key = f"{folder}/{key}" if folder else key
+                    found.setdefault(key, {})[f".{suffix.lower()}"] = _Member(
+                        tar, member.offset_data, member.size
+                    )
+                last = opened.offset
+            if size - last < tarfile.BLOCKSIZE or not found:
+                raise tarfile.ReadError("no end of archive" if found else "no member")
+        except (tarfile.TarError, EOFError) as error:
+            self.problems.append(
+                f"{tar} must be a whole tar file, got {error} after {len(found)} samples; copy or write it again"
+            )
+        return found
+
+    def _add(self, name: str, where: str, members: dict[str, _Member]) -> None:
+        videos = {
+            (suffix.rsplit(".", 2)[-2] or MAIN): (f".{suffix.rsplit('.', 1)[-1]}", member)
+            for suffix, member in members.items()
+            if PurePosixPath(f"x{suffix}").suffix in VIDEO_SUFFIXES | _IMAGES
+        }
+        if not videos:
+            raise DataError(
+                f"{where} must hold a video or an image, got the members {', '.join(sorted(members))}; add it or leave the "
+                "sample out"
+            )
+        document: Any = _json(where, members[".json"]) if ".json" in members else {}
+        order = document.get("views") or [] if isinstance(document, dict) else []
+        videos = dict(
+            sorted(videos.items(), key=lambda v: (order.index(v[0]) if v[0] in order else 99, v[0]))
+        )
+        entry = _stated(document) or _probed(where, *next(iter(videos.values())))
+        told = parse(where, document, entry.num_frames)
+        caption = members[".txt"].read().decode().strip() if ".txt" in members else told.caption
+        arrays = told.arrays | _arrays(where, members)
+        self._arrays.append(checked_arrays(where, arrays, entry.num_frames))
+        self._videos.append(videos)
+        self.clips.append(
+            StoredClip(
+                name=name,
+                source=told.source or name,
+                entry=entry,
+                views=tuple(videos),
+                caption=caption,
+                facts=told.facts,
+                controls=told.controls,
+            )
+        )
+
+    def verify(self, index: int) -> None:
+        """Compare what the ``.json`` states with every view's own frames."""
+        clip = self.clips[index]
+        for view, (suffix, member) in self._videos[index].items():
+            where = f"{member.tar}: {clip.name} ({view})"
+            found = _probed(where, suffix, member)
+            if found.num_frames != clip.entry.num_frames:
+                raise DataError(
+                    f"{where} must have the {clip.entry.num_frames} frames that its .json states, got {found.num_frames}; write "
+                    "it again"
+                )
+
+    def read_frames(self, index: int, view: str) -> Frames:
+        """Decode one view."""
+        suffix, member = self._videos[index][view]
+        with as_file(member.read(), suffix) as file:
+            return read_video(file)
+
+    def read_arrays(self, index: int) -> dict[str, np.ndarray]:
+        """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""
+        return self._arrays[index]
+
+    def video(self, index: int, view: str) -> bytes:
+        """The member."""
+        return self._videos[index][view][1].read()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardSample:
+    """What is written of one clip."""
+
+    key: str
+    """No dot, no slash."""
+    videos: dict[str, bytes]
+    """By view, the main one first."""
+    document: dict[str, Any]
+    """Caption, facts, controls."""
+    arrays: dict[str, np.ndarray]
+    """Per frame."""
+
+    def members(self) -> Iterator[tuple[str, bytes]]:
+        """Names and contents in their order."""
+        for view, content in self.videos.items():
+            yield (f"{self.key}.mp4" if len(self.videos) == 1 else f"{self.key}.{view}.mp4"), content
+        if self.document.get("caption"):
+            yield f"{self.key}.txt", str(self.document["caption"]).encode()
+        yield f"{self.key}.json", json.dumps(self.document, sort_keys=True).encode()
+        for name, values in self.arrays.items():
+            buffer = io.BytesIO()
+            np.save(buffer, values)
+            yield f"{self.key}.{name}.npy", buffer.getvalue()
+
+
+def write_shards(out: Path, samples: Iterable[ShardSample], *, max_mb: int = 500) -> int:
+    """Write ``000000.tar`` and so on, whole or not at all; equal samples give equal bytes. Returns how many samples."""
+    count, shards = 0, list[tarfile.TarFile]()
+    with atomic_folder(out) as folder, ExitStack() as opened:
+        for sample in samples:
+            if not shards or shards[-1].offset > max_mb * 1_000_000:
+                opened.close()
+                path = folder / f"{len(shards):06d}.tar"
+                shards.append(opened.enter_context(tarfile.open(path, "w", format=tarfile.USTAR_FORMAT)))
+            for name, content in sample.members():
+                member = tarfile.TarInfo(name)
+                member.size, member.mode = len(content), 0o644
+                shards[-1].addfile(member, io.BytesIO(content))
+            count += 1
+        if not count:
+            raise DataError(f"{out} must get at least one clip, got none; check the source")
+    return count
+
+
+def find_tars(path: Path) -> list[Path]:
+    """The tar file itself, or those below a folder, sorted."""
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*.tar") if not p.name.startswith("."))
+
+
+def _json(where: str, member: _Member) -> Any:
+    try:
+        return json.loads(member.read())
+    except ValueError as error:
+        raise DataError(f"{where}.json must hold JSON, got {error}; write it again") from error
+
+
+def _arrays(where: str, members: dict[str, _Member]) -> dict[str, np.ndarray]:
+    """Of ``<key>.<array>.npy``, and of an ``.npz`` as others write it."""
+    found: dict[str, np.ndarray] = {}
+    for suffix, member in members.items():
+        if not suffix.endswith((".npy", ".npz")):
+            continue
+        try:
+            loaded = np.load(io.BytesIO(member.read()), allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{where}{suffix} must hold an array, got {error}; write it again") from error
+        found |= (
+            {suffix[1:-4]: loaded} if isinstance(loaded, np.ndarray) else {n: loaded[n] for n in loaded.files}
+        )
+    return found
+
+
+def _stated(document: Any) -> Entry | None:
+    """Length, size and rate by the ``.json``, if all are there: opening a million samples must not decode them."""
+    if not isinstance(document, dict):
+        return None
+    found = [document.get(name) for name in ("num_frames", "height", "width", "fps")]
+    numbers = [float(v) for v in found if isinstance(v, (int, float)) and v > 0]
+    if len(numbers) < len(found):
+        return None
+    frames, height, width, fps = numbers
+    return Entry(num_frames=round(frames), height=round(height), width=round(width), fps=fps)
+
+
+def _probed(where: str, suffix: str, member: _Member) -> Entry:
+    """Length, size and rate by the video itself."""
+    with as_file(member.read(), suffix) as file:
+        try:
+            info, times = probe(file), read_times(file)
+        except DataError as error:
+            raise DataError(str(error).replace(str(file), f"{where}{suffix}")) from error
+    return Entry(num_frames=times.num_frames, height=info.height, width=info.width, fps=times.fps)

@@ -1,0 +1,291 @@
+"""Stored clips: what is written is read, by us and by others, and what is damaged is told with its place."""
+
+import io
+import itertools
+import json
+import tarfile
+
+import numpy as np
+import pytest
+
+from worldfoundry.core.config import to_json
+from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.data.clip_set import open_clip_set
+from worldfoundry.data.loading.buckets import Bucket
+from worldfoundry.data.loading.loader import ClipLoader, LoaderConfig
+from worldfoundry.data.loading.plan import PlanConfig
+from worldfoundry.data.stored import open_dataset
+from worldfoundry.data.stored.clip import DatasetSource
+from worldfoundry.data.stored.convert import convert
+from worldfoundry.data.stored.inspect import inspect_dataset, write_sheet
+from worldfoundry.data.video_io import read_video
+from worldfoundry.data.video_write import write_video
+from worldfoundry.protocols.control import ControlSpec, bridge_actions
+from worldfoundry.protocols.frames import Frames
+
+CONTROLS = ControlSpec(actions=bridge_actions(rate_hz=10.0))
+
+
+def film(path, *, frames=6, seed=0, size=16):
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(0, 255, (frames, size // 8, size // 8, 3), dtype=np.uint8)
+    pixels = coarse.repeat(8, 1).repeat(8, 2)
+    write_video(path, Frames.at_constant_rate(pixels, 10.0))
+
+
+@pytest.fixture
+def robot(tmp_path):
+    """A folder as the simulator writes it: two views, actions, controls, facts."""
+    folder = tmp_path / "robot"
+    folder.mkdir()
+    for k in range(3):
+        film(folder / f"e{k}.main.mp4", seed=k)
+        film(folder / f"e{k}.wrist.mp4", seed=10 + k)
+        told = {
+            "views": ["main", "wrist"],
+            "caption": f"does {k}",
+            "seed": k,
+            "facts": {"instruction": f"do {k % 2}", "robot_state": [[k, t, 0.5] for t in range(6)]},
+            "controls": to_json(CONTROLS),
+        }
+        (folder / f"e{k}.json").write_text(json.dumps(told))
+        actions = np.arange(42, dtype=np.float32).reshape(6, 7) + k
+        np.savez(folder / f"e{k}.npz", actions=actions, fps=10.0, contacts=np.zeros((2, 9)))
+    return folder
+
+
+def test_a_simulated_folder_is_read_with_everything(robot):
+    dataset = open_dataset(robot)
+    assert dataset.problems == []
+    assert [c.name for c in dataset.clips] == ["e0", "e1", "e2"]
+    clip = dataset.clips[1]
+    assert clip.views == ("main", "wrist")
+    assert clip.caption == "does 1"
+    assert clip.controls == CONTROLS
+    assert clip.facts["instruction"] == "do 1"
+    arrays = dataset.read_arrays(1)
+    assert sorted(arrays) == ["actions", "robot_state"]
+    assert arrays["robot_state"].shape == (6, 3)
+    assert dataset.read_frames(1, "wrist").pixels.shape == (6, 16, 16, 3)
+
+
+def test_shards_keep_everything_byte_by_byte(robot, tmp_path):
+    convert(open_dataset(robot), tmp_path / "shards", "webdataset")
+    back = open_dataset(tmp_path / "shards")
+    convert(back, tmp_path / "again", "webdataset")
+    assert (tmp_path / "again/000000.tar").read_bytes() == (tmp_path / "shards/000000.tar").read_bytes()
+    first = open_dataset(robot)
+    for k, (a, b) in enumerate(zip(first.clips, back.clips, strict=True)):
+        assert (a.name, a.caption, a.views, a.controls, a.entry) == (
+            b.name,
+            b.caption,
+            b.views,
+            b.controls,
+            b.entry,
+        )
+        assert b.facts["instruction"] == a.facts["instruction"]
+        for view in a.views:
+            assert first.video(k, view).read_bytes() == back.video(k, view)
+        x, y = first.read_arrays(k), back.read_arrays(k)
+        assert x.keys() == y.keys()
+        assert all(np.array_equal(x[n], y[n]) for n in x)
+
+
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # the package leaves its files to the collector
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_the_webdataset_package_reads_our_shards_and_we_read_its(robot, tmp_path):
+    wds = pytest.importorskip("webdataset")
+    convert(open_dataset(robot), tmp_path / "shards", "webdataset")
+    read = list(wds.WebDataset(str(tmp_path / "shards/000000.tar"), shardshuffle=False).decode())
+    assert [s["__key__"] for s in read] == ["e0", "e1", "e2"]
+    assert read[2]["txt"] == "does 2"
+    assert np.array_equal(read[2]["actions.npy"], open_dataset(robot).read_arrays(2)["actions"])
+    assert read[2]["json"]["instruction"] == "do 0"
+    film(tmp_path / "v.mp4", seed=5)
+    with wds.TarWriter(str(tmp_path / "theirs.tar")) as writer:
+        for k in range(2):
+            video = (tmp_path / "v.mp4").read_bytes()
+            writer.write(
+                {
+                    "__key__": f"dir/s{k}",
+                    "mp4": video,
+                    "txt": f"t{k}",
+                    "json": {"source": "film"},
+                    "pose.npy": np.ones((6, 4)),
+                }
+            )
+    ours = open_dataset(tmp_path / "theirs.tar")
+    assert ours.problems == []
+    assert [(c.name, c.caption, c.source) for c in ours.clips] == [
+        ("dir/s0", "t0", "film"),
+        ("dir/s1", "t1", "film"),
+    ]
+    assert ours.read_arrays(1)["pose"].shape == (6, 4)
+    assert np.array_equal(ours.read_frames(0, "main").pixels, read_video(tmp_path / "v.mp4").pixels)
+
+
+def test_captions_stand_beside_or_in_one_table(tmp_path):
+    for folder in ("beside", "csv", "jsonl"):
+        (tmp_path / folder).mkdir()
+        for k in range(2):
+            film(tmp_path / folder / f"{k}.mp4", seed=k)
+    (tmp_path / "beside/0.txt").write_text("first\n")
+    (tmp_path / "beside/1.json").write_text('{"caption": "second", "weather": "dry"}')
+    (tmp_path / "csv/metadata.csv").write_text('file_name,text\n0.mp4,"first, really"\n1.mp4,second\n')
+    rows = [{"file_name": f"{k}.mp4", "text": t} for k, t in enumerate(("first", "second"))]
+    (tmp_path / "jsonl/metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert [c.caption for c in open_dataset(tmp_path / "beside").clips] == ["first", "second"]
+    assert open_dataset(tmp_path / "beside").clips[1].facts == {"weather": "dry"}
+    assert [c.caption for c in open_dataset(tmp_path / "csv").clips] == ["first, really", "second"]
+    assert [c.caption for c in open_dataset(tmp_path / "jsonl").clips] == ["first", "second"]
+
+
+def test_a_robot_folder_becomes_a_lerobot_set_and_comes_back(robot, tmp_path):
+    with pytest.raises(DataError, match="no place for the facts seed; leave them out with --drop facts"):
+        convert(open_dataset(robot), tmp_path / "lerobot", "lerobot")
+    assert not (tmp_path / "lerobot").exists()
+    dataset = open_dataset(robot)
+    convert(dataset, tmp_path / "lerobot", "lerobot", drop=("facts",))
+    back = open_dataset(tmp_path / "lerobot")
+    assert back.form == "lerobot v3.0"
+    assert len(back.clips) == 3
+    assert back.clips[0].controls == CONTROLS
+    for k in range(3):
+        assert back.clips[k].caption == f"do {k % 2}"
+        arrays = back.read_arrays(k)
+        assert np.array_equal(arrays["action"], dataset.read_arrays(k)["actions"])
+        assert np.array_equal(arrays["observation.state"], dataset.read_arrays(k)["robot_state"])
+        a, b = (d.read_frames(k, d.clips[k].views[1]).pixels.astype(int) for d in (dataset, back))
+        assert np.abs(a - b).mean() < 6
+
+
+def test_a_clip_set_takes_one_view_and_arrays_that_are_alike(robot, tmp_path):
+    dataset = open_dataset(robot)
+    with pytest.raises(
+        DataError, match="holds one view, got main, wrist of e0; leave out others with --drop"
+    ):
+        convert(dataset, tmp_path / "set", "clip-set")
+    with pytest.raises(ConfigError, match="must leave a view of e0"):
+        convert(dataset, tmp_path / "set", "clip-set", drop=("main", "wrist"))
+    with pytest.raises(ConfigError, match=r"must name what the clips have .*, got 'wrst'"):
+        convert(dataset, tmp_path / "set", "clip-set", drop=("wrst",))
+    convert(dataset, tmp_path / "set", "clip-set", drop=("wrist",))
+    made = open_clip_set(tmp_path / "set")
+    assert made.controls == CONTROLS
+    assert made.arrays["actions"].shape == (3, 6, 7)
+    assert np.array_equal(made.pixels[2], dataset.read_frames(2, "main").pixels)
+    again = open_dataset(tmp_path / "set")
+    assert [c.source for c in again.clips] == ["e0", "e1", "e2"]
+
+
+def test_the_loader_takes_any_stored_data_set(robot):
+    bucket = Bucket(height=16, width=16, num_frames=3)
+    loader = ClipLoader(
+        [DatasetSource(open_dataset(robot))], LoaderConfig(plan=PlanConfig(buckets=(bucket,), batch_size=2))
+    )
+    for batch in itertools.islice(loader, 4):
+        assert batch.arrays["actions"].shape == (2, 3, 7)
+        for facts, actions in zip(batch.facts, batch.arrays["actions"], strict=True):
+            assert float(actions[0, 0]) % 21 == int(facts["caption"].split()[-1])
+
+
+def _tar(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+
+
+def cut_tar(robot, tmp_path):
+    convert(open_dataset(robot), tmp_path / "cut", "webdataset")
+    tar = tmp_path / "cut/000000.tar"
+    tar.write_bytes(tar.read_bytes()[: tar.stat().st_size * 2 // 3])
+    return (
+        tmp_path / "cut",
+        r"cut/000000\.tar must be a whole tar file, got .* after \d samples; copy or write it again",
+    )
+
+
+def sample_without_video(robot, tmp_path):
+    _tar(tmp_path / "x.tar", [("a.json", b"{}"), ("a.txt", b"hello")])
+    return tmp_path / "x.tar", r"x\.tar: a must hold a video or an image, got the members \.json, \.txt"
+
+
+def missing_video(robot, tmp_path):
+    (robot / "metadata.csv").write_text("file_name,text\nghost.mp4,boo\n")
+    return robot, r"ghost\.mp4 must exist, for metadata names it, got no file"
+
+
+def nan_actions(robot, tmp_path):
+    actions = np.zeros((6, 7), np.float32)
+    actions[4, 2] = np.nan
+    np.savez(robot / "e1.npz", actions=actions)
+    return robot, r"e1\.main\.mp4: actions must be finite, got \[.*nan.*\] in row 4"
+
+
+def rows_that_disagree(robot, tmp_path):
+    np.savez(robot / "e1.npz", actions=np.zeros((5, 7), np.float32))
+    return robot, r"e1\.main\.mp4: actions must have one row for each of the 6 frames, got 5"
+
+
+def frames_that_disagree(robot, tmp_path):
+    told = json.loads((robot / "e2.json").read_text())
+    (robot / "e2.json").write_text(json.dumps(told | {"num_frames": 9}))
+    return robot, r"e2\.main\.mp4 must have the 9 frames that e2\.json states, got 6"
+
+
+def frames_of_a_sample_that_disagree(robot, tmp_path):
+    film(tmp_path / "v.mp4")
+    told = {"num_frames": 9, "height": 16, "width": 16, "fps": 10.0}
+    video = (tmp_path / "v.mp4").read_bytes()
+    _tar(tmp_path / "y.tar", [("a.mp4", video), ("a.json", json.dumps(told).encode())])
+    return tmp_path / "y.tar", r"y\.tar: a \(main\) must have the 9 frames that its \.json states, got 6"
+
+
+def broken_video(robot, tmp_path):
+    (robot / "e0.main.mp4").write_bytes(b"no video")
+    return robot, r"e0\.main\.mp4 must be a video"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        cut_tar,
+        sample_without_video,
+        missing_video,
+        nan_actions,
+        rows_that_disagree,
+        frames_that_disagree,
+        frames_of_a_sample_that_disagree,
+        broken_video,
+    ],
+)
+def test_damage_is_told_with_its_place_and_leaves_the_rest(damage, robot, tmp_path):
+    path, says = damage(robot, tmp_path)
+    report = inspect_dataset(open_dataset(path))
+    assert len(report["problems"]) == 1
+    with pytest.raises(DataError, match=says):
+        raise DataError(report["problems"][0])
+    assert report["clips"] == {robot: 3 if damage is missing_video else 2}.get(path, report["clips"])
+    assert report["next"].startswith("mend or remove")
+
+
+def test_a_report_and_a_picture(robot, tmp_path):
+    report = inspect_dataset(open_dataset(robot))
+    assert report["clips"] == 3
+    assert report["fps"] == 10.0
+    assert report["tasks"] == ["do 0", "do 1"]
+    assert [a["unit"] for a in report["actions"]][:2] == ["m", "m"]
+    assert report["idle_share"] == 0.0
+    write_sheet(open_dataset(robot), tmp_path / "sheet.png")
+    assert (tmp_path / "sheet.png").stat().st_size > 500
+
+
+def test_what_is_none_of_them_says_what_was_looked_for(tmp_path):
+    with pytest.raises(DataError, match=r"must hold one of meta/info\.json"):
+        open_dataset(tmp_path)
+    with pytest.raises(DataError, match="got no such file or folder"):
+        open_dataset(tmp_path / "nowhere")
