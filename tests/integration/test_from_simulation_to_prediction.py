@@ -169,6 +169,8 @@ def test_real_videos_become_a_set_and_slow_or_broken_ones_are_named(tmp_path, ca
         tmp_path / "set",
         "--size",
         32,
+        "--fps",
+        10,
         "--num-frames",
         9,
         "--json",
@@ -177,6 +179,6 @@ def test_real_videos_become_a_set_and_slow_or_broken_ones_are_named(tmp_path, ca
     assert result["clips"] > 0
     assert any("broken.mp4" in reason for reason in result["left_out"])
     (row,) = json.loads(run(capsys, "data", "inspect", tmp_path / "set", "--json").out)
-    assert row["shape"] == [9, 32, 32, 3]
+    assert (row["lengths"], row["sizes"], row["fps"]) == ([9], ["32x32"], 10.0)
     rows = json.loads(run(capsys, "data", "inspect", samples, "--json").out)
     assert any("codec" in row for row in rows)

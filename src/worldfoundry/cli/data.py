@@ -73,23 +73,28 @@ class ConvertArgs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrepareArgs:
-    """Cut videos into equally long square clips, one clip set for training.
+    """Cut clips of any form into equally long square ones: a clip set for training, or one a part of a split.
 
     Example: worldfoundry data prepare footage/ --out datasets/real --size 96 --fps 10 --num-frames 17 --crops 3
     """
 
     folder: Annotated[Path, tyro.conf.Positional]
-    """Folder with videos."""
+    """Folder with videos, or any other data set."""
     out: Path
-    """Clip set to make."""
+    """Clip set to make; with --split the folder of several."""
     size: int = 64
     """Side of the clips, pixels."""
-    fps: float = 10.0
-    """Frame rate of the clips; slower videos are left out and named."""
+    fps: float | None = None
+    """Frame rate to resample to; slower videos are left out and named. Without it the rate is kept,
+    and must be the same everywhere."""
     num_frames: int = 37
     """Frames of each clip."""
     crops: int = 1
     """1: the centre square; 3: also both ends of the longer side."""
+    split: str = ""
+    """Parts and shares, such as train=0.9,validation=0.1; clips of one video or episode stay together."""
+    drop: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
+    """Numbers per frame to leave out, such as actions; may be given several times."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -177,20 +182,39 @@ def convert(args: ConvertArgs) -> int:
 
 
 def prepare(args: PrepareArgs, line: list[str]) -> int:
-    """Make a clip set; ``line`` is the command line, for errors."""
+    """Make clip sets; ``line`` is the command line, for errors."""
     module = importlib.import_module("worldfoundry.data.prepare")
     with usage_errors(line):
         config: PrepareConfig = module.PrepareConfig(
-            size=args.size, fps=args.fps, num_frames=args.num_frames, crops=args.crops
+            size=args.size,
+            fps=args.fps,
+            num_frames=args.num_frames,
+            crops=args.crops,
+            split=_shares(args.split),
+            drop=args.drop,
         )
-    made, left_out = module.prepare_videos(args.folder, args.out, config)
+    if args.folder.is_file() and args.folder.suffix != ".tar":
+        raise DataError(f"{args.folder} must be a folder with videos, got a file; name the folder it is in")
+    parts, left_out = module.prepare(_opened(args.folder), args.out, config)
     for reason in left_out:
         sys.stderr.write(f"left out: {reason}\n")
-    result = {"out": str(args.out), "clips": len(made), "left_out": left_out}
-    sys.stdout.write(
-        (json.dumps(result) if args.json else f"{counted(len(made), 'clip')} in {args.out}") + "\n"
-    )
+    counts = {name: len(made) for name, made in parts.items()}
+    result = {"out": str(args.out), "clips": sum(counts.values()), "left_out": left_out}
+    said = ", ".join(f"{counted(n, 'clip')} in {args.out / name}" for name, n in counts.items())
+    result |= {"parts": counts} if args.split else {}
+    sys.stdout.write((json.dumps(result) if args.json else said) + "\n")
     return 0
+
+
+def _shares(text: str) -> tuple[tuple[str, float], ...]:
+    """``train=0.9,test=0.1``."""
+    try:
+        pairs = [part.split("=") for part in text.split(",") if part]
+        return tuple((name.strip(), float(share)) for name, share in pairs)
+    except ValueError as error:
+        raise ConfigError(
+            f"--split must be names and shares, got {text!r}; write train=0.9,test=0.1"
+        ) from error
 
 
 def run(args: list[str]) -> int:

@@ -15,14 +15,18 @@ def resize(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
     return (y.clamp(0, 255) + 0.5).to(torch.uint8).permute(0, 2, 3, 1).numpy()
 
 
+def square_offsets(height: int, width: int, crops: int) -> list[tuple[int, int]]:
+    """First row and column of each square of ``squares``."""
+    size, spare = min(height, width), abs(height - width)
+    along = [spare // 2] if crops == 1 or spare < size // 4 else [0, spare // 2, spare]
+    return [(0, o) if width >= height else (o, 0) for o in along]
+
+
 def squares(pixels: np.ndarray, crops: int) -> list[np.ndarray]:
     """The centre square of uint8 [t, h, w, 3], or (``crops`` 3) also the squares at both ends of the longer side."""
     h, w = pixels.shape[1:3]
-    size, spare = min(h, w), abs(h - w)
-    offsets = [spare // 2] if crops == 1 or spare < size // 4 else [0, spare // 2, spare]
-    if w >= h:
-        return [pixels[:, :, o : o + size] for o in offsets]
-    return [pixels[:, o : o + size] for o in offsets]
+    size = min(h, w)
+    return [pixels[:, y : y + size, x : x + size] for y, x in square_offsets(h, w, crops)]
 
 
 def centre_crop(frames: Frames, height: int, width: int) -> Frames:

@@ -112,10 +112,8 @@ def _next(dataset: LeRobotDataset, problems: list[str]) -> str:
     root, info = dataset.root, dataset.info
     if problems:
         return "mend or drop the episodes with problems, then inspect again"
-    spans = [s.path for e in dataset.episodes for s in e.videos.values()]
-    if not spans or len(set(spans)) < len(spans):
-        # `data prepare` cuts whole files: clips would run across the borders of episodes.
-        return f"worldfoundry.data.lerobot.open_lerobot({str(root)!r}), then read_rows and read_frames by episode"
+    if not info.cameras:
+        return f"worldfoundry.data.lerobot.open_lerobot({str(root)!r}), then read_rows by episode"
     shortest = min(e.num_rows for e in dataset.episodes)
     frames = 1 + min(32, shortest - 1) // 4 * 4
-    return f"worldfoundry data prepare {root / 'videos'} --out datasets/{root.name} --fps {info.fps:g} --num-frames {frames}"
+    return f"worldfoundry data prepare {root} --out datasets/{root.name} --num-frames {frames}"

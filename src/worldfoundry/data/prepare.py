@@ -1,5 +1,8 @@
-"""From video files to a clip set: resample in time, resize, cut squares, cut lengths. All of it asked for, all of it recorded."""
+"""From clips of any form to clip sets: resize, cut squares, cut lengths, split by source; asked for and recorded."""
 
+import hashlib
+import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -9,10 +12,15 @@ from typing import Any
 import numpy as np
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.data.clip_set import ClipSet, write_clip_set
-from worldfoundry.data.files import find_videos
-from worldfoundry.data.fit import resize, squares
-from worldfoundry.data.video_io import read_video, resample_rate
+from worldfoundry.core.files import atomic_folder
+from worldfoundry.data.clip_set import ClipSet, NewClip, open_clip_set, write_clip_set
+from worldfoundry.data.fit import resize, square_offsets, squares
+from worldfoundry.data.stored.clip import StoredClip, StoredDataset
+from worldfoundry.data.video_io import resample_rate
+from worldfoundry.protocols.control import ControlSpec
+from worldfoundry.protocols.frames import Frames
+
+_SAME_RATE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,62 +29,186 @@ class PrepareConfig:
 
     size: int = 64
     """Side of the square clips, pixels; the shorter side of the video is resized to it."""
-    fps: float = 10.0
-    """Frame rate of the clips; the nearest source frame in time is taken."""
+    fps: float | None = None
+    """Frame rate to resample to, the nearest source frame in time is taken; ``None`` keeps the rate, which must be one."""
     num_frames: int = 37
     """Frames of each clip."""
     crops: int = 1
     """Squares along the longer side: 1 takes the centre, 3 also both ends."""
+    split: tuple[tuple[str, float], ...] = ()
+    """Names and shares of parts, such as train 0.9 and validation 0.1; empty: one set. All clips of a source go together."""
+    drop: tuple[str, ...] = ()
+    """Arrays to leave out."""
 
     def __post_init__(self):
         for name, holds, rule, fix in (
             ("size", self.size >= 8, "must be at least 8", "use 64"),
-            ("fps", self.fps > 0, "must be above 0", "use 10"),
+            ("fps", self.fps is None or 0 < self.fps < math.inf, "must be above 0", "use 10"),
             ("num_frames", self.num_frames >= 1, "must be at least 1", "use 37"),
             ("crops", self.crops in (1, 3), "must be 1 or 3", "use one of them"),
+            (
+                "split",
+                self._is_split(),
+                "must be names with shares above 0 that sum to 1",
+                "write train=0.9,test=0.1",
+            ),
         ):
             if not holds:
                 raise ConfigError(f"{name} {rule}, got {getattr(self, name)}; {fix}")
 
+    def _is_split(self) -> bool:
+        names, shares = [n for n, _ in self.split], [s for _, s in self.split]
+        return not self.split or (
+            len(set(names)) == len(names)
+            and all(name.isidentifier() for name in names)
+            and min(shares) > 0
+            and abs(sum(shares) - 1) < 1e-6
+        )
 
-def prepare_videos(folder: Path, out: Path, config: PrepareConfig) -> tuple[ClipSet, list[str]]:
-    """Cut every video below ``folder`` and write the clips as one set; also the reasons why videos were left out.
 
-    The rest of a video that fills no clip is not used. A video that cannot be used does not stop the others.
+def prepare(dataset: StoredDataset, out: Path, config: PrepareConfig) -> tuple[dict[str, ClipSet], list[str]]:
+    """Cut every clip of ``dataset`` and write one clip set, or one a part of the split; also why clips were left out.
+
+    The rest of a clip that fills no window is not used. A clip that cannot be used does not stop the others. The parts stand
+    in ``<out>/<part>``, with ``<out>/split.json`` saying which source went where, and a hash of that.
     """
-    left_out: list[str] = []
-    clips = _clips(folder, config, left_out)
+    left_out = list(dataset.problems)
+    fps = _rate(dataset.clips, config)
+    if not config.split:
+        return {"": _write(dataset, out, config, fps, left_out, list(range(len(dataset.clips))))}, left_out
+    parts = split_sources(sorted({clip.source for clip in dataset.clips}), config.split)
+    with atomic_folder(out) as folder:
+        for part, sources in parts.items():
+            chosen = [k for k, clip in enumerate(dataset.clips) if clip.source in sources]
+            _write(dataset, folder / part, config, fps, left_out, chosen)
+        document = {"shares": dict(config.split), "sources": parts, "hash": split_hash(parts)}
+        (folder / "split.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return {part: open_clip_set(out / part) for part in parts}, left_out
+
+
+def split_sources(sources: list[str], shares: tuple[tuple[str, float], ...]) -> dict[str, list[str]]:
+    """Part to sources, by the hash of each name alone: more sources later move none that is there."""
+    parts: dict[str, list[str]] = {name: [] for name, _ in shares}
+    bounds = np.cumsum([share for _, share in shares])
+    for source in sources:
+        place = int.from_bytes(hashlib.sha256(source.encode()).digest()[:8]) / 2**64
+        parts[shares[min(int(np.searchsorted(bounds, place, side="right")), len(shares) - 1)][0]].append(
+            source
+        )
+    empty = [name for name, found in parts.items() if not found]
+    if empty:
+        raise DataError(
+            f"split {empty[0]!r} must get a source, got none of {len(sources)}; raise its share or add sources"
+        )
+    return parts
+
+
+def split_hash(parts: dict[str, list[str]]) -> str:
+    """Sixteen hex digits that name a split."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _rate(clips: Any, config: PrepareConfig) -> float:
+    """The rate of the set: asked for, or the one that all clips have."""
+    if config.fps is not None:
+        return config.fps
+    rates = sorted({clip.entry.fps for clip in clips})
+    if rates and rates[-1] - rates[0] > _SAME_RATE * rates[-1]:
+        shown = ", ".join(f"{rate:.3g}" for rate in rates[:6])
+        raise DataError(
+            f"clips must have one rate, got {shown} fps; resample them with --fps, at most {rates[0]:.3g} to use all"
+        )
+    return rates[0] if rates else 10.0
+
+
+def _write(
+    dataset: StoredDataset,
+    out: Path,
+    config: PrepareConfig,
+    fps: float,
+    left_out: list[str],
+    chosen: list[int],
+) -> ClipSet:
+    clips = _clips(dataset, config, fps, left_out, chosen)
     first = next(clips, None)
     if first is None:
         more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         raise DataError(
-            f"{folder} must hold a video that can be used, got {len(left_out)} that cannot: {'; '.join(left_out[:5])}{more}"
+            f"{dataset.path} must hold a video that can be used, got {len(left_out)} that cannot: "
+            f"{'; '.join(left_out[:5])}{more}"
         )
-    return write_clip_set(out, chain([first], clips), fps=config.fps), left_out
+    controls = _controls([dataset.clips[k] for k in chosen])
+    return write_clip_set(out, chain([first], clips), fps=fps, controls=controls)
+
+
+def _controls(clips: list[StoredClip]) -> ControlSpec | None:
+    """What the actions mean, if all clips say the same; cameras change with every crop and are left out."""
+    found = [
+        None
+        if c.controls is None or (c.controls.actions is None and c.controls.trajectory is None)
+        else ControlSpec(actions=c.controls.actions, trajectory=c.controls.trajectory)
+        for c in clips
+    ]
+    return found[0] if all(f == found[0] for f in found) else None
 
 
 def _clips(
-    folder: Path, config: PrepareConfig, left_out: list[str]
-) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
+    dataset: StoredDataset, config: PrepareConfig, fps: float, left_out: list[str], chosen: list[int]
+) -> Iterator[NewClip]:
     """Clips and their rows, one video in memory at a time; adds to ``left_out``."""
-    for path in find_videos(folder):
+    for index in chosen:
         try:
-            yield from _cut(path, path.relative_to(folder).as_posix(), config)
+            yield from _cut(dataset, index, config, fps)
         except DataError as error:
             left_out.append(str(error))
 
 
-def _cut(path: Path, source: str, config: PrepareConfig) -> Iterator[tuple[np.ndarray, dict[str, Any]]]:
-    frames = resample_rate(read_video(path), config.fps, source=path)
+def _cut(dataset: StoredDataset, index: int, config: PrepareConfig, fps: float) -> Iterator[NewClip]:
+    clip = dataset.clips[index]
+    where = f"{dataset.path}/{clip.name}"
+    frames = dataset.read_frames(index, clip.views[0])
+    arrays = {n: v for n, v in dataset.read_arrays(index).items() if n not in config.drop}
+    if abs(frames.fps - fps) > _SAME_RATE * fps:
+        frames = resample_rate(frames, fps, source=where)
+        if arrays:
+            raise DataError(
+                f"{where}: {', '.join(arrays)} must stay at {clip.entry.fps:g} rows a second, got --fps {fps:g}: numbers per "
+                "frame are not resampled; keep the rate, or leave them out with --drop"
+            )
     if len(frames.pixels) < config.num_frames:
         raise DataError(
-            f"{path} must last {config.num_frames} frames at {config.fps:g} fps, got {len(frames.pixels)}; lower "
-            "--num-frames or leave it out"
+            f"{where} must last {config.num_frames} frames at {fps:g} fps, got {len(frames.pixels)}; lower --num-frames or leave "
+            "it out"
         )
+    yield from _windows(clip, frames, arrays, config)
+
+
+def _windows(
+    clip: StoredClip, frames: Frames, arrays: dict[str, np.ndarray], config: PrepareConfig
+) -> Iterator[NewClip]:
     h, w = frames.pixels.shape[1:3]
     scale = config.size / min(h, w)
-    small = resize(frames.pixels, max(config.size, round(h * scale)), max(config.size, round(w * scale)))
-    for crop, square in enumerate(squares(small, config.crops)):
+    rows, columns = max(config.size, round(h * scale)), max(config.size, round(w * scale))
+    small = resize(frames.pixels, rows, columns) if (rows, columns) != (h, w) else frames.pixels
+    offsets = square_offsets(rows, columns, config.crops)
+    known = {**clip.facts, "source": clip.source}
+    known |= {"caption": clip.caption} if clip.caption else {}
+    for crop, (square, offset) in enumerate(zip(squares(small, config.crops), offsets, strict=True)):
+        fitted = {
+            n: _lens(v, columns / w, rows / h, offset) if n.endswith("intrinsics_px") else v
+            for n, v in arrays.items()
+        }
         for first in range(0, len(square) - config.num_frames + 1, config.num_frames):
-            row = {"source": source, "start_seconds": float(frames.pts_seconds[first]), "crop": crop}
-            yield square[first : first + config.num_frames], row
+            span = slice(first, first + config.num_frames)
+            row = known | {"start_seconds": float(frames.pts_seconds[first]), "crop": crop}
+            yield NewClip(square[span], row, {n: v[span] for n, v in fitted.items()})
+
+
+def _lens(k: np.ndarray, across: float, down: float, offset: tuple[int, int]) -> np.ndarray:
+    """K [t, 3, 3] of the resized and cropped picture."""
+    fitted = k.copy()
+    fitted[:, 0] *= across
+    fitted[:, 1] *= down
+    fitted[:, 0, 2] -= offset[1]
+    fitted[:, 1, 2] -= offset[0]
+    return fitted

@@ -55,7 +55,7 @@ def test_a_robot_set_is_described_and_its_bad_episode_told(tmp_path, capsys):
     assert "idle 0.0%" in said
     assert "2 tasks: 'push', 'pull'" in said
     assert "no units or frames" in said
-    assert "open_lerobot" in said  # not `data prepare`, which would cut across episodes
+    assert f"next: worldfoundry data prepare {root} --out" in said
     main(["data", "inspect", "--json", str(root)])
     (report,) = json.loads(capsys.readouterr().out)
     for action in report["actions"]:
@@ -76,7 +76,7 @@ def test_the_command_suggested_for_a_robot_set_runs(tmp_path, capsys, monkeypatc
     words = json.loads(capsys.readouterr().out)[0]["next"].split()
     assert words[0] == "worldfoundry"
     assert main(words[1:]) == 0
-    assert capsys.readouterr().out.startswith("4 clips")
+    assert capsys.readouterr().out.startswith("2 clips")
 
 
 def test_an_idle_robot_a_stuck_action_and_wrong_controls_are_warned_of(tmp_path, capsys):

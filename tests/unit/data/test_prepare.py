@@ -1,9 +1,13 @@
+import json
+
 import numpy as np
 import pytest
 
-from worldfoundry.core.errors import DataError
-from worldfoundry.data import prepare
-from worldfoundry.data.prepare import PrepareConfig, prepare_videos
+from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.data import prepare as module
+from worldfoundry.data.prepare import PrepareConfig, prepare, split_sources
+from worldfoundry.data.stored import open_dataset
+from worldfoundry.data.stored.folder import FolderDataset
 from worldfoundry.data.video_write import write_video
 from worldfoundry.protocols.video import Frames
 
@@ -16,6 +20,11 @@ def film(path, frames, *, fps=10.0):
     write_video(path, Frames(pixels=pixels, fps=fps, pts_seconds=np.arange(frames) / fps))
 
 
+def prepare_videos(folder, out, config):
+    made, left_out = prepare(open_dataset(folder), out, config)
+    return made[""], left_out
+
+
 def test_videos_too_short_or_too_slow_are_named_with_the_reason(tmp_path):
     film(tmp_path / "in/good.mp4", 9)
     film(tmp_path / "in/short.mp4", 3)
@@ -23,8 +32,8 @@ def test_videos_too_short_or_too_slow_are_named_with_the_reason(tmp_path):
     made, left_out = prepare_videos(tmp_path / "in", tmp_path / "out", CONFIG)
     assert [row["start_seconds"] for row in made.rows] == pytest.approx([0, 0.4])
     short, slow = left_out
-    assert "short.mp4 must last 4 frames at 10 fps, got 3" in short
-    assert "slow.mp4 must run at 10 fps or more, got 5" in slow
+    assert "short must last 4 frames at 10 fps, got 3" in short
+    assert "slow must run at 10 fps or more, got 5" in slow
 
 
 def test_two_videos_of_one_name_keep_different_sources(tmp_path):
@@ -37,9 +46,7 @@ def test_two_videos_of_one_name_keep_different_sources(tmp_path):
 def test_when_nothing_is_left_the_error_says_why_and_nothing_is_written(tmp_path):
     film(tmp_path / "in/short.mp4", 3)
     (tmp_path / "in/broken.mp4").write_bytes(b"not a video")
-    with pytest.raises(
-        DataError, match=r"got 2 that cannot: .*broken\.mp4.*; .*short\.mp4 must last 4 frames"
-    ):
+    with pytest.raises(DataError, match=r"got 2 that cannot: .*broken\.mp4.*; .*short must last 4 frames"):
         prepare_videos(tmp_path / "in", tmp_path / "out", CONFIG)
     assert not (tmp_path / "out").exists()
 
@@ -48,16 +55,80 @@ def test_the_clips_of_a_video_are_written_before_the_next_video_is_read(tmp_path
     for k in range(3):
         film(tmp_path / f"in/{k}.mp4", 8)
     events = []
-    read, write = prepare.read_video, prepare.write_clip_set
+    read, write = FolderDataset.read_frames, module.write_clip_set
 
     def watched(clips):
         for clip in clips:
             events.append("write")
             yield clip
 
-    monkeypatch.setattr(prepare, "read_video", lambda path: events.append("read") or read(path))
+    monkeypatch.setattr(FolderDataset, "read_frames", lambda *of: events.append("read") or read(*of))
     monkeypatch.setattr(
-        prepare, "write_clip_set", lambda out, clips, **rest: write(out, watched(clips), **rest)
+        module, "write_clip_set", lambda out, clips, **rest: write(out, watched(clips), **rest)
     )
     prepare_videos(tmp_path / "in", tmp_path / "out", CONFIG)
     assert events == ["read", "write", "write"] * 3
+
+
+def test_the_rate_is_kept_unless_another_is_asked_for(tmp_path):
+    film(tmp_path / "in/a.mp4", 9, fps=12.5)
+    kept, _ = prepare_videos(tmp_path / "in", tmp_path / "out", PrepareConfig(size=16, num_frames=4))
+    assert kept.fps == 12.5
+    film(tmp_path / "in/b.mp4", 9, fps=25.0)
+    with pytest.raises(
+        DataError, match=r"clips must have one rate, got 12\.5, 25 fps; resample them with --fps"
+    ):
+        prepare_videos(tmp_path / "in", tmp_path / "other", PrepareConfig(size=16, num_frames=4))
+
+
+def acting(tmp_path, count=12):
+    folder = tmp_path / "robots"
+    for k in range(count):
+        film(folder / f"{k}.mp4", 8)
+        np.savez(
+            folder / f"{k}.npz",
+            actions=np.full((8, 2), k, np.float32) + np.arange(8)[:, None],
+            intrinsics_px=np.repeat(np.array([[20.0, 0, 8], [0, 20.0, 8], [0, 0, 1]])[None], 8, 0),
+        )
+    return folder
+
+
+def test_a_split_keeps_sources_together_and_is_written_down(tmp_path):
+    config = PrepareConfig(size=16, num_frames=4, split=(("train", 0.7), ("test", 0.3)))
+    made, _ = prepare(open_dataset(acting(tmp_path)), tmp_path / "out", config)
+    sources = {part: {row["source"] for row in clips.rows} for part, clips in made.items()}
+    assert not sources["train"] & sources["test"]
+    assert len(sources["train"] | sources["test"]) == 12
+    assert len(made["train"]) + len(made["test"]) == 24
+    told = json.loads((tmp_path / "out/split.json").read_text())
+    assert {part: set(names) for part, names in told["sources"].items()} == sources
+    assert len(told["hash"]) == 16
+    for part in made.values():
+        for row, actions in zip(part.rows, part.arrays["actions"], strict=True):
+            number = int(row["source"].split(".")[0])
+            assert actions[0, 0] == number + round(row["start_seconds"] * 10)
+
+
+def test_more_sources_move_none_to_another_part():
+    names = [f"video-{k}" for k in range(200)]
+    shares = (("train", 0.8), ("validation", 0.1), ("test", 0.1))
+    few, many = split_sources(names[:80], shares), split_sources(names, shares)
+    assert all(set(few[part]) <= set(many[part]) for part in few)
+    assert 140 < len(many["train"]) < 180
+    with pytest.raises(DataError, match="split 'test' must get a source, got none of 1"):
+        split_sources(names[:1], (("train", 0.999999), ("test", 0.000001)))
+
+
+def test_numbers_per_frame_are_not_resampled_and_the_lens_follows_the_crop(tmp_path):
+    dataset = open_dataset(acting(tmp_path, count=1))
+    with pytest.raises(DataError, match="actions, intrinsics_px must stay at 10 rows a second, got --fps 5"):
+        prepare(dataset, tmp_path / "out", PrepareConfig(size=16, num_frames=4, fps=5.0))
+    half = PrepareConfig(size=8, num_frames=4)
+    made = prepare(dataset, tmp_path / "half", half)[0][""]
+    np.testing.assert_allclose(made.arrays["intrinsics_px"][0, 0], [[10, 0, 4], [0, 10, 4], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("split", [(("train", 0.5),), (("a", 0.5), ("a", 0.5)), (("a", -1.0), ("b", 2.0))])
+def test_shares_that_are_none_are_refused(split):
+    with pytest.raises(ConfigError, match="split must be names with shares above 0 that sum to 1"):
+        PrepareConfig(split=split)

@@ -64,7 +64,7 @@ class FolderDataset:
         self.clips.append(
             StoredClip(
                 name=stem,
-                source=told.source or stem,
+                source=told.source or (stem if len(videos) > 1 else main.relative_to(self.path).as_posix()),
                 entry=Entry(num_frames=times.num_frames, height=info.height, width=info.width, fps=times.fps),
                 views=tuple(videos),
                 caption=told.caption,
