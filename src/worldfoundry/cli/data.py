@@ -95,6 +95,9 @@ class PrepareArgs:
     """Parts and shares, such as train=0.9,validation=0.1; clips of one video or episode stay together."""
     drop: tyro.conf.UseAppendAction[tuple[str, ...]] = ()
     """Numbers per frame to leave out, such as actions; may be given several times."""
+    latents: str = ""
+    """Tokenizer whose latents are stored beside the pixels, plain and mirrored, as world training
+    would make them at its start."""
     json: bool = False
     """Print the result as JSON."""
 
@@ -198,6 +201,8 @@ def prepare(args: PrepareArgs, line: list[str]) -> int:
     parts, left_out = module.prepare(_opened(args.folder), args.out, config)
     for reason in left_out:
         sys.stderr.write(f"left out: {reason}\n")
+    if args.latents:
+        importlib.import_module("worldfoundry.training.world_task").encode_sets(parts.values(), args.latents)
     counts = {name: len(made) for name, made in parts.items()}
     result = {"out": str(args.out), "clips": sum(counts.values()), "left_out": left_out}
     said = ", ".join(f"{counted(n, 'clip')} in {args.out / name}" for name, n in counts.items())

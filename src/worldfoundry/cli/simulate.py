@@ -35,7 +35,7 @@ class SimulateArgs:
     """Clips of each scene."""
     seed: int = 0
     """Seed of the first clip; the others count up. Seeds from 1,000,000 on are kept for evaluation."""
-    num_frames: int = 37
+    num_frames: Annotated[int, tyro.conf.arg(aliases=["--frames"])] = 37
     """Frames of each clip."""
     fps: float = 10.0
     """Frames per second."""

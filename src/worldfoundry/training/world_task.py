@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,14 @@ class WorldTask:
             controls=common_controls(self.sets),
             steps=step,
         )
+
+
+def encode_sets(sets: Iterable[ClipSet], tokenizer: str) -> None:
+    """Store the latents of sets by a tokenizer's name or path, plain and mirrored, where training looks for them."""
+    network = load_tokenizer(tokenizer)
+    digest = tensors_digest(network.state_dict())
+    for clips in sets:
+        encode_set(clips, network, digest=digest, device=torch.device("cpu"), flips=(False, True))
 
 
 def encode_set(

@@ -3,13 +3,17 @@
 import json
 
 import numpy as np
+import torch
 from tests.unit.data.lerobot_made import make_v3, make_v21
 
 from worldfoundry.cli.main import main
+from worldfoundry.data.clip_set import open_clip_set
 from worldfoundry.data.lerobot_write import LeRobotWriteConfig, RecordedEpisode, write_lerobot
 from worldfoundry.data.video_write import write_video
+from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
 from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.frames import Frames
+from worldfoundry.training.world_task import encode_set
 
 
 def film(path):
@@ -96,3 +100,18 @@ def test_an_idle_robot_a_stuck_action_and_wrong_controls_are_warned_of(tmp_path,
     assert "action dx is at its limit" in warnings
     assert "no units" not in warnings
     assert [a["unit"] for a in report["actions"]][:1] == ["m"]
+
+
+def test_latents_are_stored_where_world_training_looks_for_them(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    film(tmp_path / "in/good.mp4")
+    line = ["data", "prepare", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--size", "16"]
+    assert main([*line, "--num-frames", "5", "--latents", "wavetok-c-t4s8z16-nano"]) == 0
+    stored = sorted((tmp_path / "out").glob("latents-*.npy"))
+    assert [np.load(file).shape for file in stored] == [(1, 16, 2, 2, 2)] * 2
+    capsys.readouterr()
+    tokenizer = load_tokenizer("wavetok-c-t4s8z16-nano")
+    clips = open_clip_set(tmp_path / "out")
+    settings = {"digest": tensors_digest(tokenizer.state_dict()), "device": torch.device("cpu")}
+    encode_set(clips, tokenizer, flips=(False, True), **settings)
+    assert capsys.readouterr().err == ""  # nothing was encoded again
