@@ -132,7 +132,7 @@ class _Writer:
             "index": np.arange(length) + self.num_rows,
             "task_index": np.full(length, task),
         }
-        self._note_statistics(rows, episode.videos)
+        told = self._note_statistics(rows, episode.videos)
         record = {
             "episode_index": index,
             "tasks": [episode.task],
@@ -148,6 +148,7 @@ class _Writer:
             record |= {f"videos/{camera}/{k}": v for k, v in self.place.items()}
             record[f"videos/{camera}/from_timestamp"] = self.file_rows / self.config.fps
             record[f"videos/{camera}/to_timestamp"] = (self.file_rows + length) / self.config.fps
+        record |= told
         self.pending.append(rows)
         self.num_rows, self.file_rows = self.num_rows + length, self.file_rows + length
         is_last_of_file = (index + 1) % self.config.episodes_per_file == 0
@@ -199,15 +200,25 @@ class _Writer:
         for picture in pixels:
             self.videos[camera].write(picture)
 
-    def _note_statistics(self, rows: Mapping[str, np.ndarray], videos: Mapping[str, np.ndarray]) -> None:
+    def _note_statistics(
+        self, rows: Mapping[str, np.ndarray], videos: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        """Take an episode in; its own statistics as columns of its row."""
+        told: dict[str, Any] = {}
+
+        def note(name: str, shape: tuple[int, ...], table: np.ndarray, num_rows: int) -> None:
+            own = RunningStats(shape)
+            for stats in (own, self.stats.setdefault(name, RunningStats(shape))):
+                stats.add(table, num_rows=num_rows)
+            told.update({f"stats/{name}/{key}": value for key, value in own.summary().items()})
+
         for name, values in rows.items():
             if values.dtype.kind in "fiub":
-                table = values.reshape(len(values), -1).astype(np.float64)
-                self.stats.setdefault(name, RunningStats(())).add(table)
+                note(name, (), values.reshape(len(values), -1).astype(np.float64), len(values))
         for camera, pixels in videos.items():
             # A few pixels of each frame tell its channels well enough, and cost nothing.
-            sample = pixels[:, ::4, ::4].reshape(-1, 3) / 255.0
-            self.stats.setdefault(camera, RunningStats((3, 1, 1))).add(sample, num_rows=len(pixels))
+            note(camera, (3, 1, 1), pixels[:, ::4, ::4].reshape(-1, 3) / 255.0, len(pixels))
+        return told
 
     def _features_of(self, episode: RecordedEpisode) -> dict[str, dict[str, Any]]:
         features: dict[str, dict[str, Any]] = {}

@@ -105,6 +105,9 @@ def test_the_statistics_are_those_of_all_rows(written):
             np.testing.assert_allclose(stats[name][key], value, rtol=1e-12)
         np.testing.assert_allclose(stats[name]["std"], whole.std(0), rtol=1e-9)
         assert stats[name]["count"] == [sum(LENGTHS)]
+        assert np.all(
+            np.diff([stats[name][q] for q in ("min", "q01", "q10", "q50", "q90", "q99", "max")], axis=0) >= 0
+        )
     assert np.shape(stats[CAMERAS[0]]["mean"]) == (3, 1, 1)
 
 
@@ -146,3 +149,15 @@ def test_what_is_there_is_not_overwritten(tmp_path):
 def test_actions_have_the_names_of_the_controls():
     with pytest.raises(ConfigError, match=r"names\.action must be those of controls"):
         replace(CONFIG, names={"action": ("a",) * 7})
+
+
+def test_each_episode_has_its_own_statistics_with_exact_quantiles(tmp_path):
+    rng = np.random.default_rng(0)
+    actions = [rng.normal(size=(20 + k, 3)).astype(np.float32) for k in range(2)]
+    episodes = [RecordedEpisode(task="t", columns={"action": a}) for a in actions]
+    write_lerobot(tmp_path / "set", episodes, LeRobotWriteConfig(fps=10.0))
+    rows = pq.read_table(next((tmp_path / "set/meta/episodes").rglob("*.parquet"))).to_pylist()
+    for row, values in zip(rows, actions, strict=True):
+        np.testing.assert_allclose(row["stats/action/q90"], np.quantile(values.astype(float), 0.9, axis=0))
+        np.testing.assert_allclose(row["stats/action/mean"], values.astype(float).mean(0))
+        assert row["stats/action/count"] == [len(values)]
