@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
@@ -17,6 +17,24 @@ from worldfoundry.protocols.frames import Frames
 
 MAIN = "main"
 """Name of the only view of a clip."""
+
+
+_T = TypeVar("_T")
+_WHOLE_CLIP = frozenset(("body_names", "contacts", "trajectory"))
+_PICTURES = ("segmentation", "depth_m")
+
+
+class StoredVideo(NamedTuple):
+    """A video or an image as it is stored, to be copied."""
+
+    suffix: str
+    """Such as ``.mp4``."""
+    content: bytes | Path
+    """The bytes, or the file that holds them."""
+
+    def read(self) -> bytes:
+        """All of it."""
+        return self.content if isinstance(self.content, bytes) else self.content.read_bytes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +93,12 @@ class StoredDataset(Protocol):
         """Raise a ``DataError`` where what is stated of a clip is not what its files hold."""
         ...
 
-    def video(self, index: int, view: str) -> bytes | Path | None:
-        """The stored video or image of one view as it is, to be copied; ``None`` where pixels are stored otherwise."""
+    def read_extras(self, index: int) -> dict[str, np.ndarray]:
+        """Other arrays by name: pictures such as ``depth_m``, and what has no row for each frame, such as ``contacts``."""
+        ...
+
+    def video(self, index: int, view: str) -> StoredVideo | None:
+        """The stored video or image of one view; ``None`` where pixels are stored otherwise."""
         ...
 
 
@@ -102,6 +124,24 @@ class DatasetSource:
             arrays={name: values[span] for name, values in self._dataset.read_arrays(clip).items()},
             facts={"caption": stored.caption, **stored.facts},
         )
+
+
+def by_view(where: str, videos: dict[str, _T], views: Sequence[str]) -> dict[str, _T]:
+    """Videos in the order of ``views``, those of a document beside them; the only one has the only name."""
+    if len(videos) == 1 and len(views) == 1:
+        return {views[0]: next(iter(videos.values()))}
+    lost = [view for view in views if view not in videos]
+    if lost:
+        raise DataError(
+            f"{where} must have a video of each of its views {', '.join(views)}, got none of {', '.join(lost)}; copy it again or "
+            "correct views"
+        )
+    return {view: videos[view] for view in dict.fromkeys((*views, *sorted(videos)))}
+
+
+def is_per_frame(name: str, shape: tuple[int, ...]) -> bool:
+    """Whether an array of a clip has a small row for each frame, by its name and shape; else it is an extra."""
+    return bool(shape) and name.rsplit(".", 1)[-1] not in _PICTURES and name not in _WHOLE_CLIP
 
 
 def checked_arrays(where: str, arrays: dict[str, np.ndarray], num_frames: int) -> dict[str, np.ndarray]:

@@ -7,6 +7,9 @@
 
 import csv
 import json
+import zipfile
+import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +18,13 @@ import numpy as np
 from worldfoundry.core.errors import DataError
 from worldfoundry.data.files import find_videos
 from worldfoundry.data.loading.buckets import Entry
-from worldfoundry.data.stored.clip import MAIN, StoredClip, checked_arrays
+from worldfoundry.data.stored.clip import MAIN, StoredClip, StoredVideo, by_view, checked_arrays, is_per_frame
 from worldfoundry.data.stored.facts import parse, read_json
 from worldfoundry.data.video_io import probe, read_times, read_video
 from worldfoundry.protocols.frames import Frames
 
-_NO_ARRAYS = frozenset(("meta", "fps", "body_names", "contacts", "trajectory"))
-"""In the ``.npz`` of a simulated clip, and not one row a frame."""
-_PICTURES = ("pixels", "segmentation", "depth_m")
+_SAID_ELSEWHERE = frozenset(("meta", "fps"))
+"""In the ``.npz`` of a simulated clip, and also beside it."""
 
 
 class FolderDataset:
@@ -49,16 +51,20 @@ class FolderDataset:
                 )
 
     def _add(self, stem: str, videos: dict[str, Path]) -> None:
+        document = self._document(stem, next(iter(videos.values())))
+        videos = by_view(str(self.path / stem), videos, document.get("views") or ())
         main = next(iter(videos.values()))
         info, times = probe(main), read_times(main)
-        document = self._document(stem, main)
         told = parse(str(main), document, times.num_frames)
         stated = document.get("num_frames")
         if isinstance(stated, int) and stated != times.num_frames:
             raise DataError(
                 f"{main} must have the {stated} frames that {Path(stem).name}.json states, got {times.num_frames}; correct one"
             )
-        arrays = told.arrays | _arrays_of(self.path / f"{stem}.npz")
+        arrays = told.arrays | _arrays_of(self.path / f"{stem}.npz", per_frame=True)
+        for name, values in arrays.items():
+            if name.endswith("intrinsics_px") and values.shape == (3, 3):  # one lens for the whole clip
+                arrays[name] = np.broadcast_to(values, (times.num_frames, 3, 3))
         self._arrays.append(checked_arrays(str(main), arrays, times.num_frames))
         self._videos.append(videos)
         self.clips.append(
@@ -99,54 +105,70 @@ class FolderDataset:
         """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""
         return self._arrays[index]
 
+    def read_extras(self, index: int) -> dict[str, np.ndarray]:
+        """What else stands in the ``.npz``; of ``pixels`` the video tells."""
+        return _arrays_of(self.path / f"{self.clips[index].name}.npz", per_frame=False)
+
     def verify(self, index: int) -> None:
         """Nothing is left to compare: the files were asked when the folder was opened."""
 
-    def video(self, index: int, view: str) -> Path:
+    def video(self, index: int, view: str) -> StoredVideo:
         """The file."""
-        return self._videos[index][view]
+        path = self._videos[index][view]
+        return StoredVideo(path.suffix.lower(), path)
 
 
 def _by_stem(path: Path) -> dict[str, dict[str, Path]]:
-    """Videos by clip and view; the views of one clip stand in its ``.json``."""
+    """Videos by clip and view."""
     found: dict[str, dict[str, Path]] = {}
+    views_of: dict[Path, Any] = {}
     for video in find_videos(path):
-        stem, name = video.with_suffix(""), MAIN
-        base = stem.with_suffix("")
-        if stem.suffix and base.with_name(f"{base.name}.json").exists():
-            views = read_json(base.with_name(f"{base.name}.json")).get("views") or []
-            if stem.suffix[1:] in views:
-                stem, name = base, stem.suffix[1:]
-        found.setdefault(stem.relative_to(path).as_posix(), {})[name] = video
-    for stem, videos in found.items():
-        beside = path / f"{stem}.json"
-        order = read_json(beside).get("views") or [] if len(videos) > 1 and beside.exists() else []
-        found[stem] = dict(
-            sorted(
-                videos.items(), key=lambda item: (order.index(item[0]) if item[0] in order else 99, item[0])
-            )
-        )
+        stem, view = video.with_suffix(""), MAIN
+        for k in (k for k, letter in enumerate(stem.name) if letter == "." and k):
+            base = stem.with_name(stem.name[:k])
+            if base not in views_of:
+                views_of[base] = _views_beside(base)
+            if stem.name[k + 1 :] in views_of[base]:
+                stem, view = base, stem.name[k + 1 :]
+                break
+        found.setdefault(stem.relative_to(path).as_posix(), {})[view] = video
     return found
 
 
-def _arrays_of(path: Path) -> dict[str, np.ndarray]:
-    """Arrays per frame of a ``.npz``, pictures left out."""
+def _views_beside(base: Path) -> Any:
+    """The views that the ``.json`` of a clip names; one that cannot be read is told with its clip, not here."""
+    file = base.with_name(f"{base.name}.json")
+    try:
+        document = read_json(file) if file.exists() else {}
+    except DataError:
+        return ()
+    return (document.get("views") if isinstance(document, dict) else None) or ()
+
+
+def _arrays_of(path: Path, *, per_frame: bool) -> dict[str, np.ndarray]:
+    """Arrays of a ``.npz`` that have a row for each frame, or the others."""
     if not path.exists():
         return {}
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {
-                name: stored[name]
-                for name in stored.files
-                if name not in _NO_ARRAYS
-                and name.rsplit(".", 1)[-1] not in _PICTURES
-                and stored[name].ndim > 0
-                and not (name.endswith("intrinsics_px") and stored[name].ndim == 2)
-            }
-    except (OSError, ValueError) as error:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            return _chosen(stored, per_frame=per_frame)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(
             f"{path} must be an .npz of arrays, got {error}; write it again or remove it"
         ) from error
+
+
+def _chosen(stored: Mapping[str, np.ndarray], *, per_frame: bool) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {}
+    for name in stored:
+        if name in _SAID_ELSEWHERE or name.rsplit(".", 1)[-1] == "pixels":
+            continue
+        if per_frame and not is_per_frame(name, (1,)):
+            continue  # known by its name: it need not be unpacked
+        values = stored[name]
+        if is_per_frame(name, values.shape) == per_frame:
+            found[name] = values
+    return found
 
 
 def _table(path: Path) -> dict[str, dict[str, Any]]:

@@ -1,5 +1,6 @@
 """Clip sets and LeRobot data sets as stored data sets."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,8 @@ from worldfoundry.data.lerobot_meta import VISUAL
 from worldfoundry.data.lerobot_rows import CLOCK
 from worldfoundry.data.lerobot_write import CONTROLS_PATH
 from worldfoundry.data.loading.buckets import Entry
-from worldfoundry.data.stored.clip import StoredClip
+from worldfoundry.data.stored.clip import StoredClip, StoredVideo
+from worldfoundry.data.video_io import read_seconds
 from worldfoundry.protocols.control import ControlSpec
 from worldfoundry.protocols.frames import Frames
 
@@ -60,6 +62,10 @@ class ClipSetDataset:
                     "set again"
                 )
 
+    def read_extras(self, index: int) -> dict[str, np.ndarray]:  # noqa: ARG002  there are none
+        """Nothing: a set has rows for each frame alone."""
+        return {}
+
     def video(self, index: int, view: str) -> None:
         """Pixels are stored, not a video."""
 
@@ -87,6 +93,7 @@ class LeRobotSource:
         self._controls = load_config(ControlSpec, controls) if controls.exists() else None
         self.clips, self.problems = list[StoredClip](), list[str]()
         self._episodes: list[int] = []
+        self._sharing = Counter(s.path for e in self._opened.episodes for s in e.videos.values())
         for episode, found in find_problems(self._opened):
             if isinstance(found, DataError):
                 self.problems.append(str(found))
@@ -121,5 +128,15 @@ class LeRobotSource:
     def verify(self, index: int) -> None:
         """Nothing is left to compare: rows and videos were when the data set was opened."""
 
-    def video(self, index: int, view: str) -> None:
-        """Episodes may share a file, so that there is none to copy."""
+    def read_extras(self, index: int) -> dict[str, np.ndarray]:  # noqa: ARG002  there are none
+        """Nothing: a data set has rows for each frame alone."""
+        return {}
+
+    def video(self, index: int, view: str) -> StoredVideo | None:
+        """The file, if the frames of this episode are all that it holds."""
+        episode = self._opened.episodes[self._episodes[index]]
+        span = episode.videos.get(view)
+        if span is None or span.start_seconds > 0 or self._sharing[span.path] > 1:
+            return None
+        is_whole = len(read_seconds(span.path)) == episode.num_rows
+        return StoredVideo(span.path.suffix.lower(), span.path) if is_whole else None

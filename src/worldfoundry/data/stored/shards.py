@@ -1,17 +1,20 @@
 """WebDataset shards: tar files whose members of one name before the first dot are one sample.
 
 Read as our curator and the ``webdataset`` package write them, and written so that both read them: ``<key>.mp4``
-(``<key>.<view>.mp4`` of several cameras), ``<key>.txt``, ``<key>.json``, ``<key>.<array>.npy``.
+(``<key>.<view>.mp4`` of several cameras), ``<key>.txt``, ``<key>.json``, ``<key>.<array>.npy``, and ``<key>.extras.npz`` of
+what has no row for each frame.
 Source of the format: https://github.com/webdataset/webdataset.
 """
 
 import io
 import json
 import tarfile
+import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -21,12 +24,13 @@ from worldfoundry.core.errors import DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.files import VIDEO_SUFFIXES
 from worldfoundry.data.loading.buckets import Entry
-from worldfoundry.data.stored.clip import MAIN, StoredClip, as_file, checked_arrays
+from worldfoundry.data.stored.clip import MAIN, StoredClip, StoredVideo, as_file, by_view, checked_arrays
 from worldfoundry.data.stored.facts import parse
 from worldfoundry.data.video_io import probe, read_times, read_video
 from worldfoundry.protocols.frames import Frames
 
 _IMAGES = frozenset((".jpg", ".jpeg", ".png"))
+_EXTRAS = ".extras.npz"
 
 
 class _Member(NamedTuple):
@@ -49,6 +53,7 @@ class ShardDataset:
         self.path = path
         self.clips, self.problems = list[StoredClip](), list[str]()
         self._videos, self._arrays = list[dict[str, tuple[str, _Member]]](), list[dict[str, np.ndarray]]()
+        self._extras = list[tuple[str, _Member | None]]()
         samples = [(tar, *sample) for tar in find_tars(path) for sample in self._members(tar).items()]
         counts = Counter(key for _, key, _ in samples)
         for tar, key, members in samples:
@@ -87,7 +92,7 @@ class ShardDataset:
 
     def _add(self, name: str, where: str, members: dict[str, _Member]) -> None:
         videos = {
-            (suffix.rsplit(".", 2)[-2] or MAIN): (f".{suffix.rsplit('.', 1)[-1]}", member)
+            (suffix[1:].rpartition(".")[0] or MAIN): (f".{suffix.rsplit('.', 1)[-1]}", member)
             for suffix, member in members.items()
             if PurePosixPath(f"x{suffix}").suffix in VIDEO_SUFFIXES | _IMAGES
         }
@@ -97,16 +102,15 @@ class ShardDataset:
                 "sample out"
             )
         document: Any = _json(where, members[".json"]) if ".json" in members else {}
-        order = document.get("views") or [] if isinstance(document, dict) else []
-        videos = dict(
-            sorted(videos.items(), key=lambda v: (order.index(v[0]) if v[0] in order else 99, v[0]))
-        )
+        views = document.get("views") if isinstance(document, dict) else None
+        videos = by_view(where, videos, views or ())
         entry = _stated(document) or _probed(where, *next(iter(videos.values())))
         told = parse(where, document, entry.num_frames)
         caption = members[".txt"].read().decode().strip() if ".txt" in members else told.caption
         arrays = told.arrays | _arrays(where, members)
         self._arrays.append(checked_arrays(where, arrays, entry.num_frames))
         self._videos.append(videos)
+        self._extras.append((where, members.get(_EXTRAS)))
         self.clips.append(
             StoredClip(
                 name=name,
@@ -141,9 +145,15 @@ class ShardDataset:
         """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""
         return self._arrays[index]
 
-    def video(self, index: int, view: str) -> bytes:
+    def read_extras(self, index: int) -> dict[str, np.ndarray]:
+        """What stands in ``<key>.extras.npz``."""
+        where, member = self._extras[index]
+        return {} if member is None else _loaded(f"{where}{_EXTRAS}", "", member)
+
+    def video(self, index: int, view: str) -> StoredVideo:
         """The member."""
-        return self._videos[index][view][1].read()
+        suffix, member = self._videos[index][view]
+        return StoredVideo(suffix, member.read())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,17 +162,20 @@ class ShardSample:
 
     key: str
     """No dot, no slash."""
-    videos: dict[str, bytes]
+    videos: dict[str, StoredVideo]
     """By view, the main one first."""
     document: dict[str, Any]
     """Caption, facts, controls."""
     arrays: dict[str, np.ndarray]
     """Per frame."""
+    extras: dict[str, np.ndarray] = field(default_factory=dict)
+    """Others."""
 
     def members(self) -> Iterator[tuple[str, bytes]]:
         """Names and contents in their order."""
-        for view, content in self.videos.items():
-            yield (f"{self.key}.mp4" if len(self.videos) == 1 else f"{self.key}.{view}.mp4"), content
+        for view, video in self.videos.items():
+            name = self.key if len(self.videos) == 1 else f"{self.key}.{view}"
+            yield f"{name}{video.suffix}", video.read()
         if self.document.get("caption"):
             yield f"{self.key}.txt", str(self.document["caption"]).encode()
         yield f"{self.key}.json", json.dumps(self.document, sort_keys=True).encode()
@@ -170,6 +183,10 @@ class ShardSample:
             buffer = io.BytesIO()
             np.save(buffer, values)
             yield f"{self.key}.{name}.npy", buffer.getvalue()
+        if self.extras:
+            buffer, extras = io.BytesIO(), dict[str, Any](self.extras)
+            np.savez_compressed(buffer, **extras)
+            yield f"{self.key}{_EXTRAS}", buffer.getvalue()
 
 
 def write_shards(out: Path, samples: Iterable[ShardSample], *, max_mb: int = 500) -> int:
@@ -207,16 +224,18 @@ def _arrays(where: str, members: dict[str, _Member]) -> dict[str, np.ndarray]:
     """Of ``<key>.<array>.npy``, and of an ``.npz`` as others write it."""
     found: dict[str, np.ndarray] = {}
     for suffix, member in members.items():
-        if not suffix.endswith((".npy", ".npz")):
-            continue
-        try:
-            loaded = np.load(io.BytesIO(member.read()), allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise DataError(f"{where}{suffix} must hold an array, got {error}; write it again") from error
-        found |= (
-            {suffix[1:-4]: loaded} if isinstance(loaded, np.ndarray) else {n: loaded[n] for n in loaded.files}
-        )
+        if suffix.endswith((".npy", ".npz")) and suffix != _EXTRAS:
+            found |= _loaded(f"{where}{suffix}", suffix[1:-4], member)
     return found
+
+
+def _loaded(where: str, name: str, member: _Member) -> dict[str, np.ndarray]:
+    """An ``.npy`` as ``name``, or the arrays of an ``.npz`` by theirs."""
+    try:
+        loaded = np.load(io.BytesIO(member.read()), allow_pickle=False)
+        return {name: loaded} if isinstance(loaded, np.ndarray) else {n: loaded[n] for n in loaded.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{where} must hold an array, got {error}; write it again") from error
 
 
 def _stated(document: Any) -> Entry | None:

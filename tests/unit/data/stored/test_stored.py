@@ -4,10 +4,12 @@ import io
 import itertools
 import json
 import tarfile
-from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
+from tests.unit.data.lerobot_made import CAMERAS, make_v3, make_v21
 
 from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError, DataError
@@ -20,7 +22,7 @@ from worldfoundry.data.stored.clip import DatasetSource
 from worldfoundry.data.stored.convert import convert
 from worldfoundry.data.stored.inspect import inspect_dataset, write_sheet
 from worldfoundry.data.video_io import read_video
-from worldfoundry.data.video_write import write_video
+from worldfoundry.data.video_write import write_image, write_video
 from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.frames import Frames
 
@@ -51,7 +53,13 @@ def robot(tmp_path):
         }
         (folder / f"e{k}.json").write_text(json.dumps(told))
         actions = np.arange(42, dtype=np.float32).reshape(6, 7) + k
-        np.savez(folder / f"e{k}.npz", actions=actions, fps=10.0, contacts=np.zeros((2, 9)))
+        more: dict[str, Any] = {
+            "fps": 10.0,
+            "contacts": np.full((2, 9), k, np.float32),
+            "depth_m": np.full((6, 16, 16), 2.5, np.float32),
+            "wrist.intrinsics_px": np.diag([8.0, 8.0, 1.0]),
+        }
+        np.savez(folder / f"e{k}.npz", actions=actions, **more)
     return folder
 
 
@@ -65,9 +73,18 @@ def test_a_simulated_folder_is_read_with_everything(robot):
     assert clip.controls == CONTROLS
     assert clip.facts["instruction"] == "do 1"
     arrays = dataset.read_arrays(1)
-    assert sorted(arrays) == ["actions", "robot_state"]
+    assert sorted(arrays) == ["actions", "robot_state", "wrist.intrinsics_px"]
+    assert arrays["wrist.intrinsics_px"].shape == (6, 3, 3)
+    assert sorted(dataset.read_extras(1)) == ["contacts", "depth_m"]
     assert arrays["robot_state"].shape == (6, 3)
     assert dataset.read_frames(1, "wrist").pixels.shape == (6, 16, 16, 3)
+
+
+def copied(dataset, index, view):
+    """The stored bytes of a view."""
+    video = dataset.video(index, view)
+    assert video is not None
+    return video.read()
 
 
 def test_shards_keep_everything_byte_by_byte(robot, tmp_path):
@@ -86,12 +103,13 @@ def test_shards_keep_everything_byte_by_byte(robot, tmp_path):
         )
         assert b.facts["instruction"] == a.facts["instruction"]
         for view in a.views:
-            video = first.video(k, view)
-            assert isinstance(video, Path)
-            assert video.read_bytes() == back.video(k, view)
-        x, y = first.read_arrays(k), back.read_arrays(k)
-        assert x.keys() == y.keys()
-        assert all(np.array_equal(x[n], y[n]) for n in x)
+            assert copied(first, k, view) == copied(back, k, view)
+        for x, y in (
+            (first.read_arrays(k), back.read_arrays(k)),
+            (first.read_extras(k), back.read_extras(k)),
+        ):
+            assert x.keys() == y.keys()
+            assert all(np.array_equal(x[n], y[n]) for n in x)
 
 
 @pytest.mark.filterwarnings(
@@ -146,11 +164,19 @@ def test_captions_stand_beside_or_in_one_table(tmp_path):
 
 
 def test_a_robot_folder_becomes_a_lerobot_set_and_comes_back(robot, tmp_path):
-    with pytest.raises(DataError, match="no place for the facts seed; leave them out with --drop facts"):
-        convert(open_dataset(robot), tmp_path / "lerobot", "lerobot")
-    assert not (tmp_path / "lerobot").exists()
+    drop: tuple[str, ...] = ()
+    for says, more in (
+        ("takes small rows for each frame alone, got also contacts, depth_m of e0", "extras"),
+        ("no place for the facts seed; leave them out with --drop facts", "facts"),
+        ("got a caption beside the instruction of e0; leave it out with --drop caption", "caption"),
+        ("takes numbers .* got wrist.intrinsics_px of .6, 3, 3.; leave it out", "wrist.intrinsics_px"),
+    ):
+        with pytest.raises(DataError, match=says):
+            convert(open_dataset(robot), tmp_path / "lerobot", "lerobot", drop=drop)
+        assert not (tmp_path / "lerobot").exists()
+        drop = (*drop, more)
     dataset = open_dataset(robot)
-    convert(dataset, tmp_path / "lerobot", "lerobot", drop=("facts",))
+    convert(dataset, tmp_path / "lerobot", "lerobot", drop=drop)
     back = open_dataset(tmp_path / "lerobot")
     assert back.form == "lerobot v3.0"
     assert len(back.clips) == 3
@@ -169,18 +195,81 @@ def test_a_clip_set_takes_one_view_and_arrays_that_are_alike(robot, tmp_path):
     with pytest.raises(
         DataError, match="holds one view, got main, wrist of e0; leave out others with --drop"
     ):
-        convert(dataset, tmp_path / "set", "clip-set")
+        convert(dataset, tmp_path / "set", "clip-set", drop=("extras",))
+    with pytest.raises(DataError, match="got also contacts of e0"):
+        convert(dataset, tmp_path / "set", "clip-set", drop=("wrist", "depth_m"))
     with pytest.raises(ConfigError, match="must leave a view of e0"):
-        convert(dataset, tmp_path / "set", "clip-set", drop=("main", "wrist"))
+        convert(dataset, tmp_path / "set", "clip-set", drop=("main", "wrist", "extras"))
     with pytest.raises(ConfigError, match=r"must name what the clips have .*, got 'wrst'"):
         convert(dataset, tmp_path / "set", "clip-set", drop=("wrst",))
-    convert(dataset, tmp_path / "set", "clip-set", drop=("wrist",))
+    convert(dataset, tmp_path / "set", "clip-set", drop=("wrist", "extras"))
     made = open_clip_set(tmp_path / "set")
     assert made.controls == CONTROLS
     assert made.arrays["actions"].shape == (3, 6, 7)
     assert np.array_equal(made.pixels[2], dataset.read_frames(2, "main").pixels)
     again = open_dataset(tmp_path / "set")
     assert [c.source for c in again.clips] == ["e0", "e1", "e2"]
+
+
+def test_a_folder_written_anew_is_the_same_clips(robot, tmp_path):
+    convert(open_dataset(robot), tmp_path / "again", "folder")
+    first, back = open_dataset(robot), open_dataset(tmp_path / "again")
+    assert [(c.name, c.views, c.caption, c.source) for c in back.clips] == [
+        (c.name, c.views, c.caption, c.source) for c in first.clips
+    ]
+    assert back.read_extras(2)["contacts"].max() == 2
+
+
+def test_cameras_keep_their_names_and_whole_videos_their_bytes(tmp_path):
+    robot = make_v21(tmp_path / "robot", lengths=(3, 4))
+    for target in ("folder", "webdataset"):
+        done = convert(open_dataset(robot), tmp_path / target, target)
+        assert (done.copied, done.encoded) == (4, 0)
+        back = open_dataset(tmp_path / target)
+        assert [c.views for c in back.clips] == [CAMERAS] * 2
+        for k, camera in itertools.product(range(2), CAMERAS):
+            path = robot / f"videos/chunk-000/{camera}/episode_{k:06d}.mp4"
+            assert copied(back, k, camera) == path.read_bytes()
+    done = convert(open_dataset(robot), tmp_path / "one", "webdataset", drop=(CAMERAS[0],))
+    assert open_dataset(tmp_path / "one").clips[0].views == (CAMERAS[1],)
+    shared = make_v3(tmp_path / "v3")
+    done = convert(open_dataset(shared), tmp_path / "shared", "folder")
+    assert (done.copied, done.encoded) == (2, 4)  # episode 2 alone has files of its own
+    assert open_dataset(tmp_path / "shared").problems == []
+
+
+def test_images_and_other_containers_stay_what_they_are(tmp_path):
+    film(tmp_path / "v.mp4", frames=1)
+    write_image(tmp_path / "i.png", read_video(tmp_path / "v.mp4"))
+    png = (tmp_path / "i.png").read_bytes()
+    with av.open(str(tmp_path / "m.mkv"), "w") as out, av.open(str(tmp_path / "v.mp4")) as source:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    _tar(tmp_path / "x.tar", [("a.png", png), ("b.mkv", (tmp_path / "m.mkv").read_bytes())])
+    convert(open_dataset(tmp_path / "x.tar"), tmp_path / "shards", "webdataset")
+    with tarfile.open(tmp_path / "shards/000000.tar") as tar:
+        assert [n for n in tar.getnames() if not n.endswith(".json")] == ["a.png", "b.mkv"]
+    with pytest.raises(DataError, match=r"holds no \.png, got one of a; convert to webdataset"):
+        convert(open_dataset(tmp_path / "x.tar"), tmp_path / "folder", "folder")
+    assert not (tmp_path / "folder").exists()
+
+
+def test_names_of_samples_lead_nowhere_else_and_hide_none(tmp_path):
+    film(tmp_path / "v.mp4")
+    video = (tmp_path / "v.mp4").read_bytes()
+    _tar(tmp_path / "x.tar", [(f"{tmp_path}/away/a.mp4", video), ("../../b.mp4", video)])
+    convert(open_dataset(tmp_path / "x.tar"), tmp_path / "folder", "folder")
+    assert not (tmp_path / "away").exists()
+    assert len(open_dataset(tmp_path / "folder").clips) == 2
+    for name in ("c-d.mp4", "c.d.mp4"):
+        (tmp_path / "alike").mkdir(exist_ok=True)
+        (tmp_path / "alike" / name).write_bytes(video)
+    for target in ("folder", "webdataset"):
+        with pytest.raises(DataError, match="names that differ, also without dots, got 'c-d' twice"):
+            convert(open_dataset(tmp_path / "alike"), tmp_path / "out", target)
 
 
 def test_the_loader_takes_any_stored_data_set(robot):
@@ -248,6 +337,23 @@ def frames_of_a_sample_that_disagree(robot, tmp_path):
     return tmp_path / "y.tar", r"y\.tar: a \(main\) must have the 9 frames that its \.json states, got 6"
 
 
+def missing_view(robot, tmp_path):
+    (robot / "e1.wrist.mp4").unlink()
+    return robot, r"e1 must have a video of each of its views main, wrist, got none of wrist; copy it again"
+
+
+def cut_arrays(robot, tmp_path):
+    path = robot / "e1.npz"
+    path.write_bytes(path.read_bytes()[:400])
+    return robot, r"e1\.npz must be an \.npz of arrays, got .*; write it again or remove it"
+
+
+def cut_array_of_a_sample(robot, tmp_path):
+    video = (robot / "e0.main.mp4").read_bytes()
+    _tar(tmp_path / "y.tar", [("a.mp4", video), ("a.actions.npz", (robot / "e0.npz").read_bytes()[:400])])
+    return tmp_path / "y.tar", r"y\.tar: a\.actions\.npz must hold an array, got .*; write it again"
+
+
 def broken_video(robot, tmp_path):
     (robot / "e0.main.mp4").write_bytes(b"no video")
     return robot, r"e0\.main\.mp4 must be a video"
@@ -259,6 +365,9 @@ def broken_video(robot, tmp_path):
         cut_tar,
         sample_without_video,
         missing_video,
+        missing_view,
+        cut_arrays,
+        cut_array_of_a_sample,
         nan_actions,
         rows_that_disagree,
         frames_that_disagree,
