@@ -1,4 +1,4 @@
-"""What stands out in recorded actions: ranges, histograms, idle rows. Used for every form of data set."""
+"""What stands out in recordings: ranges and histograms of actions, idle rows, jitter. Used for every form of data set."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,6 +12,8 @@ IDLE_FRACTION = 1e-3
 HISTOGRAM_BINS = 16
 _MOST_IDLE = 0.3
 _MOST_AT_LIMIT = 0.2
+_MOST_JITTER = 0.1
+"""Of the time from frame to frame."""
 
 
 def describe_actions(
@@ -52,6 +54,19 @@ def idle_share(signals: Sequence[np.ndarray]) -> float | None:
     span = np.ptp(np.concatenate(flat), axis=0)
     still = np.concatenate([(np.abs(np.diff(s, axis=0)) <= IDLE_FRACTION * span).all(1) for s in flat])
     return float(still.mean()) if len(still) else None
+
+
+def jitter_seconds(times: np.ndarray, fps: float) -> float:
+    """The largest distance of a time from ``k / fps`` after the first."""
+    seconds = times.astype(np.float64).reshape(-1)
+    return float(np.abs(seconds - seconds[0] - np.arange(len(seconds)) / fps).max())
+
+
+def jitter_warnings(jitter: float, fps: float) -> list[str]:
+    """Whether frames come at times that a constant rate does not have."""
+    if jitter <= _MOST_JITTER / fps:
+        return []
+    return [f"times leave the {fps:g} Hz grid by up to {jitter * 1000:.3g} ms"]
 
 
 def action_warnings(actions: Sequence[dict[str, Any]], idle: float | None) -> list[str]:

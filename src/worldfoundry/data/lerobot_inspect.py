@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from worldfoundry.core.config import load_config
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.data.action_report import action_warnings, describe_actions, idle_share
+from worldfoundry.data.action_report import (
+    action_warnings,
+    describe_actions,
+    idle_share,
+    jitter_seconds,
+    jitter_warnings,
+)
 from worldfoundry.data.lerobot import LeRobotDataset, find_problems, open_lerobot
 from worldfoundry.data.lerobot_meta import VISUAL
 from worldfoundry.data.lerobot_rows import Rows
@@ -30,9 +34,9 @@ def inspect_lerobot(root: Path) -> dict[str, Any]:
     feature = dataset.info.features.get("action")
     recorded = [] if feature is None else [rows["action"] for rows in good]
     actions = describe_actions(recorded, feature.names if feature else (), spec)
-    jitter = max((_jitter_seconds(rows["timestamp"], info.fps) for rows in good), default=0.0)
+    jitter = max((jitter_seconds(rows["timestamp"], info.fps) for rows in good), default=0.0)
     idle = _idle_share(good)
-    warnings += _warnings(dataset, actions, spec, jitter_seconds=jitter, idle=idle)
+    warnings += _warnings(dataset, actions, spec, jitter=jitter, idle=idle)
     return {
         "path": str(root),
         "format": f"LeRobotDataset {info.version}",
@@ -66,12 +70,6 @@ def _controls(root: Path) -> tuple[ControlSpec | None, list[str]]:
         return None, [str(error)]
 
 
-def _jitter_seconds(timestamps: np.ndarray, fps: float) -> float:
-    """The largest distance of a time from ``k / fps``."""
-    seconds = timestamps.astype(np.float64).reshape(-1)
-    return float(np.abs(seconds - np.arange(len(seconds)) / fps).max())
-
-
 def _idle_share(good: list[Rows]) -> float | None:
     """Idle rows by the state, without one by the action."""
     name = next((n for n in ("observation.state", "action") if good and n in good[0]), None)
@@ -83,7 +81,7 @@ def _warnings(
     actions: list[dict[str, Any]],
     spec: ActionSpec | None,
     *,
-    jitter_seconds: float,
+    jitter: float,
     idle: float | None,
 ) -> list[str]:
     info, found = dataset.info, []
@@ -100,8 +98,7 @@ def _warnings(
         for f in info.features.values()
         if f.dtype in VISUAL and f.dtype != "video"
     ]
-    if jitter_seconds > 0.1 / info.fps:
-        found.append(f"timestamps leave the {info.fps:g} Hz grid by up to {jitter_seconds * 1000:.3g} ms")
+    found += jitter_warnings(jitter, info.fps)
     found += action_warnings(actions, idle)
     if any(not task.strip() for task in dataset.tasks.values()):
         found.append("a task has no text")

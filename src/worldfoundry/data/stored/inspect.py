@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 
 from worldfoundry.core.errors import DataError
-from worldfoundry.data.action_report import action_warnings, describe_actions, idle_share
+from worldfoundry.data.action_report import (
+    action_warnings,
+    describe_actions,
+    idle_share,
+    jitter_seconds,
+    jitter_warnings,
+)
 from worldfoundry.data.fit import resize
-from worldfoundry.data.stored.clip import StoredClip, StoredDataset
+from worldfoundry.data.stored.clip import StoredClip, StoredDataset, as_file
+from worldfoundry.data.video_io import read_seconds
 from worldfoundry.data.video_write import write_image
 
 _SHEET_CLIPS, _SHEET_FRAMES, _SHEET_ROWS_PX = 12, 6, 96
@@ -33,6 +40,8 @@ def inspect_dataset(dataset: StoredDataset) -> dict[str, Any]:
         [found for a in arrays if (found := _one_of(a, _ACTIONS)) is not None], (), spec
     )
     idle = idle_share([found for a in arrays if (found := _one_of(a, (*_STATES, *_ACTIONS))) is not None])
+    jitters = [(_jitter_seconds(dataset, k), dataset.clips[k].entry.fps) for k in good]
+    jitter, jitter_fps = max(jitters, key=lambda j: j[0] * j[1], default=(0.0, 1.0))
     rates = Counter(round(c.entry.fps, 3) for c in clips)
     return {
         "path": str(dataset.path),
@@ -49,14 +58,18 @@ def inspect_dataset(dataset: StoredDataset) -> dict[str, Any]:
         "lengths": sorted({c.entry.num_frames for c in clips}),
         "sources": len({c.source for c in clips}),
         "captions": sum(bool(c.caption) for c in clips),
-        "jitter_ms": 0.0,
+        "jitter_ms": jitter * 1000,
         "idle_share": idle,
         "tasks": list(
             dict.fromkeys(str(c.facts.get("instruction") or c.caption) for c in clips if c.caption)
         ),
         "features": _features(clips, arrays),
         "actions": actions,
-        "warnings": [*_warnings(clips, rates, actions, spec), *action_warnings(actions, idle)],
+        "warnings": [
+            *_warnings(clips, rates, actions, spec),
+            *jitter_warnings(jitter, jitter_fps),
+            *action_warnings(actions, idle),
+        ],
         "problems": problems,
         "next": _next(dataset, clips, problems),
     }
@@ -75,6 +88,18 @@ def write_sheet(dataset: StoredDataset, out: Path) -> None:
     widest = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 2), (0, widest - row.shape[1]), (0, 0))) for row in rows]
     write_image(out, np.concatenate(padded))
+
+
+def _jitter_seconds(dataset: StoredDataset, index: int) -> float:
+    """By the times of the frames of the main view; 0 where pixels alone are stored."""
+    clip = dataset.clips[index]
+    stored = dataset.video(index, clip.views[0])
+    if stored is None or clip.entry.num_frames < 2:
+        return 0.0
+    if isinstance(stored.content, Path):
+        return jitter_seconds(read_seconds(stored.content), clip.entry.fps)
+    with as_file(stored.content, stored.suffix) as file:
+        return jitter_seconds(read_seconds(file), clip.entry.fps)
 
 
 def _one_of(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:

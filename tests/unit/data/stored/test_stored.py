@@ -396,6 +396,21 @@ def test_a_report_and_a_picture(robot, tmp_path):
     assert (tmp_path / "sheet.png").stat().st_size > 500
 
 
+def test_jitter_is_that_of_the_frames(robot, tmp_path):
+    assert inspect_dataset(open_dataset(robot))["jitter_ms"] < 0.1
+    late = np.arange(6) / 10
+    late[3] += 0.04
+    write_video(
+        robot / "e1.main.mp4",
+        Frames(pixels=np.zeros((6, 16, 16, 3), np.uint8), fps=10.0, pts_seconds=late),
+    )
+    convert(open_dataset(robot), tmp_path / "shards", "webdataset")
+    for path in (robot, tmp_path / "shards"):
+        report = inspect_dataset(open_dataset(path))
+        assert report["jitter_ms"] == pytest.approx(40, abs=0.5)
+        assert "times leave the 10 Hz grid by up to 40 ms" in report["warnings"]
+
+
 def test_what_is_none_of_them_says_what_was_looked_for(tmp_path):
     with pytest.raises(DataError, match=r"must hold one of meta/info\.json"):
         open_dataset(tmp_path)
