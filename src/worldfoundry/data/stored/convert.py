@@ -123,8 +123,12 @@ def _to_folder(chosen: Selection, out: Path, crf: int, done: Converted) -> None:
 
 def _to_clip_set(chosen: Selection, out: Path, done: Converted) -> None:
     first = chosen.dataset.clips[0]
-    chosen.check_no_extras("clip set")
-    for clip in chosen.dataset.clips:
+    for index, clip in enumerate(chosen.dataset.clips):
+        if chosen.extras(index):
+            raise DataError(
+                f"a clip set takes small rows for each frame alone, got also {', '.join(sorted(chosen.extras(index)))} of "
+                f"{clip.name}; leave them out with --drop extras"
+            )
         if len(chosen.views(clip)) > 1:
             raise DataError(
                 f"a clip set holds one view, got {', '.join(chosen.views(clip))} of {clip.name}; leave out others with --drop"
@@ -165,8 +169,7 @@ def _to_lerobot(chosen: Selection, out: Path, crf: int, done: Converted) -> None
         raise DataError(
             f"a LeRobot data set has one rate, got {rates} fps; resample with 'worldfoundry data prepare --fps'"
         )
-    chosen.check_no_extras("LeRobot data set")
-    _check_words(chosen)
+    _check_fits(chosen)
     controls = chosen.common_controls()
 
     def episodes() -> Iterator[RecordedEpisode]:
@@ -177,8 +180,7 @@ def _to_lerobot(chosen: Selection, out: Path, crf: int, done: Converted) -> None
             yield RecordedEpisode(
                 task=_task(chosen, clip),
                 columns={
-                    _LEROBOT_NAMES.get(name, name): _column(name, values)
-                    for name, values in chosen.arrays(index).items()
+                    _LEROBOT_NAMES.get(name, name): values for name, values in chosen.arrays(index).items()
                 },
                 videos={
                     view
@@ -205,28 +207,23 @@ def _task(chosen: Selection, clip: StoredClip) -> str:
     return str(clip.facts.get("instruction") or ("" if "caption" in chosen.drop else clip.caption))
 
 
-def _check_words(chosen: Selection) -> None:
-    """Refuse facts and captions that would be lost: an episode holds a task and the name of the robot."""
-    clips = chosen.dataset.clips
-    beyond = sorted({name for clip in clips for name in clip.facts} - _LEROBOT_HOLDS)
+def _check_fits(chosen: Selection) -> None:
+    """Refuse what an episode cannot hold (it has rows of numbers [t] or [t, n], a task, the robot's name), all at once."""
+    clips, lost = chosen.dataset.clips, dict[str, str]()
+    extras = {name for k in range(len(clips)) for name in chosen.extras(k)}
+    wide = {name for k in range(len(clips)) for name, v in chosen.arrays(k).items() if v.ndim > 2}
+    facts = sorted({name for clip in clips for name in clip.facts} - _LEROBOT_HOLDS)
     if len({clip.source for clip in clips}) < len(clips):
-        beyond.append("source (shared by clips)")
-    if beyond and "facts" not in chosen.drop:
+        facts.append("source (shared by clips)")
+    if extras:
+        lost["extras"] = f"{', '.join(sorted(extras))} (not small rows for each frame)"
+    if facts and "facts" not in chosen.drop:
+        lost["facts"] = f"the facts {', '.join(facts)}"
+    if "caption" not in chosen.drop and any(c.caption and _task(chosen, c) != c.caption for c in clips):
+        lost["caption"] = "a caption beside the instruction"
+    lost |= {name: f"{name} (a matrix for each frame)" for name in sorted(wide)}
+    if lost:
         raise DataError(
-            f"a LeRobot data set has no place for the facts {', '.join(beyond[:8])}{' …' if len(beyond) > 8 else ''}; leave them "
-            "out with --drop facts"
+            f"a LeRobot data set has no place for {'; '.join(lost.values())}; leave them out with "
+            + " ".join(f"--drop {name}" for name in lost)
         )
-    twofold = [clip.name for clip in clips if clip.caption and _task(chosen, clip) != clip.caption]
-    if twofold and "caption" not in chosen.drop:
-        raise DataError(
-            f"a LeRobot episode has one text, got a caption beside the instruction of {twofold[0]}; leave it out with --drop "
-            "caption"
-        )
-
-
-def _column(name: str, values: np.ndarray) -> np.ndarray:
-    if values.ndim > 2:
-        raise DataError(
-            f"a LeRobot data set takes numbers [t] or [t, n], got {name} of {list(values.shape)}; leave it out with --drop {name}"
-        )
-    return values

@@ -53,16 +53,6 @@ class Selection:
         found = {} if "extras" in self.drop else self.dataset.read_extras(index)
         return {name: values for name, values in found.items() if name not in self.drop}
 
-    def check_no_extras(self, target: str) -> None:
-        """Refuse what ``target`` (in words) cannot hold."""
-        for index, clip in enumerate(self.dataset.clips):
-            extras = sorted(self.extras(index))
-            if extras:
-                raise DataError(
-                    f"a {target} takes small rows for each frame alone, got also {', '.join(extras)} of {clip.name}; leave them "
-                    "out with --drop extras"
-                )
-
     def document(self, clip: StoredClip) -> dict[str, Any]:
         """Everything in words and numbers, as one JSON object."""
         entry, views = clip.entry, self.views(clip)
