@@ -16,6 +16,7 @@ import numpy as np
 
 from worldfoundry.core.errors import DataError, UnknownNameError
 from worldfoundry.data import video_io
+from worldfoundry.data.lerobot_images import read_encoded, read_images
 from worldfoundry.data.lerobot_meta import (
     Episode,
     Feature,
@@ -59,6 +60,10 @@ class LeRobotDataset:
         """The frames of one camera, one for each row; times are those of the rows, from the start of the episode."""
         episode = self.episodes[index]
         seconds = self.read_rows(index)["timestamp"].astype(np.float64)
+        if camera in self.info.cameras and camera not in episode.videos:
+            pixels = read_images(episode, camera)
+            _check_size(episode.data_path, self.info.features[camera], pixels.shape[1:3])
+            return Frames(pixels=pixels, fps=self.info.fps, pts_seconds=seconds)
         span = _span(self.info, episode, camera)
         wanted, half = span.start_seconds + seconds, 0.5 / self.info.fps
         read = video_io.read_video(span.path, start_seconds=wanted[0] - half, end_seconds=wanted[-1] + half)
@@ -104,6 +109,9 @@ def find_problems(
                 if isinstance(found, DataError):
                     raise found
                 _match(span.path, episode, span.start_seconds + rows["timestamp"], found, tolerance_seconds)
+            for camera in dataset.info.cameras:
+                if camera not in episode.videos:
+                    read_encoded(episode, camera)
         except DataError as error:
             yield episode, error
         else:
@@ -121,10 +129,6 @@ def _times(path: Path, camera: str) -> np.ndarray | DataError:
 def _span(info: Info, episode: Episode, camera: str) -> VideoSpan:
     if camera not in info.cameras:
         raise UnknownNameError("camera", camera, info.cameras)
-    if camera not in episode.videos:
-        raise DataError(
-            f"camera {camera} must be stored as video to be read, got {info.features[camera].dtype}; convert it with lerobot"
-        )
     _check_exists(episode.videos[camera].path, camera)
     return episode.videos[camera]
 

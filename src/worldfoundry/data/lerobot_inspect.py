@@ -13,7 +13,6 @@ from worldfoundry.data.action_report import (
     jitter_warnings,
 )
 from worldfoundry.data.lerobot import LeRobotDataset, find_problems, open_lerobot
-from worldfoundry.data.lerobot_meta import VISUAL
 from worldfoundry.data.lerobot_rows import Rows
 from worldfoundry.data.lerobot_write import CONTROLS_PATH
 from worldfoundry.protocols.control import ActionSpec, ControlSpec
@@ -93,11 +92,6 @@ def _warnings(
         found.append(f"{CONTROLS_PATH} says {spec.rate_hz:g} actions a second, the rows come at {info.fps:g}")
     if not info.cameras:
         found.append("there is no camera: nothing to learn a world from")
-    found += [
-        f"{f.name} is stored as images, which are not read here: convert it to video with lerobot"
-        for f in info.features.values()
-        if f.dtype in VISUAL and f.dtype != "video"
-    ]
     found += jitter_warnings(jitter, info.fps)
     found += action_warnings(actions, idle)
     if any(not task.strip() for task in dataset.tasks.values()):

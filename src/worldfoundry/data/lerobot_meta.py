@@ -172,8 +172,13 @@ def read_parquet(path: Path, **options: Any) -> pa.Table:
 
 def parquet_names(path: Path) -> list[str]:
     """Columns of a Parquet file, or a ``DataError`` that names it."""
+    return parquet_schema(path).names
+
+
+def parquet_schema(path: Path) -> pa.Schema:
+    """Columns and types of a Parquet file, or a ``DataError`` that names it."""
     try:
-        return pq.read_schema(path).names
+        return pq.read_schema(path)
     except (OSError, pa.ArrowException) as error:
         raise _no_parquet(path, error) from error
 

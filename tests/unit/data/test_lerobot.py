@@ -9,6 +9,7 @@ from tests.unit.data.lerobot_made import CAMERAS, FPS, columns, grey, make_v3, m
 
 from worldfoundry.core.errors import DataError, UnknownNameError
 from worldfoundry.data.lerobot import find_problems, open_lerobot
+from worldfoundry.data.video_write import write_image
 
 LENGTHS = (4, 3, 5)
 FIRST = "data/chunk-000/file-000.parquet"
@@ -189,3 +190,80 @@ def test_a_cut_parquet_file_is_named(v3, name):
 def test_an_unknown_camera_offers_the_nearest(made):
     with pytest.raises(UnknownNameError, match=r"did you mean .observation\.images\.front"):
         open_lerobot(made["v3"]).read_frames(0, "observation.image.front")
+
+
+def picture(pixels, suffix, folder):
+    write_image(folder / f"i{suffix}", pixels)
+    return (folder / f"i{suffix}").read_bytes()
+
+
+@pytest.fixture
+def pictured(v3, tmp_path):
+    """Camera ``top`` in the rows: PNG, a JPEG in row 1 of episode 1."""
+    rng = np.random.default_rng(2)
+    pixels = rng.integers(0, 256, (12, 8, 12, 3), dtype=np.uint8)
+    pixels[5] = 77
+    content = [picture(p, ".jpg" if k == 5 else ".png", tmp_path) for k, p in enumerate(pixels)]
+    for file, part in ((FIRST, content[:7]), (FIRST.replace("000.p", "001.p"), content[7:])):
+        column = pa.array([{"bytes": c, "path": f"{k}.png"} for k, c in enumerate(part)])
+        rewrite(v3 / file, lambda t, column=column: t.append_column("top", column))
+    edit_features(v3, top={"dtype": "image", "shape": [8, 12, 3], "names": ["height", "width", "channels"]})
+    return v3, pixels
+
+
+def edit_features(root, **features):
+    path = root / "meta/info.json"
+    edit_info(root, features=json.loads(path.read_text())["features"] | features)
+
+
+def test_pictures_in_the_rows_are_read_exactly(pictured):
+    root, pixels = pictured
+    opened = open_lerobot(root)
+    assert "top" in opened.info.cameras
+    for index, first in enumerate((0, 4, 7)):
+        frames = opened.read_frames(index, "top")
+        expected = pixels[first : first + LENGTHS[index]]
+        if index == 1:
+            assert np.abs(frames.pixels[1].astype(int) - 77).max() <= 3
+        np.testing.assert_array_equal(np.delete(frames.pixels, 1, 0), np.delete(expected, 1, 0))
+        np.testing.assert_allclose(frames.pts_seconds, np.arange(LENGTHS[index]) / FPS, atol=1e-6)
+    assert not [f for _, f in find_problems(opened) if isinstance(f, DataError)]
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "by_inspection"),
+    [
+        (lambda c: c[:60], "row 1: top must be a PNG or JPEG of 8 bits, got", False),
+        (lambda c: b"GIF89a" + c, "row 1: top must be a PNG or JPEG of 8 bits, got bytes that begin", False),
+        (lambda c: None, "row 1: top must hold its picture, got no bytes", True),
+    ],
+)
+def test_a_damaged_picture_is_told_with_its_row(pictured, change, said, by_inspection):
+    root, _ = pictured
+    content = pq.read_table(root / FIRST).column("top").to_pylist()[1]["bytes"]
+    rewrite(root / FIRST, set_row("top", 1, {"bytes": change(content), "path": "1.png"}))
+    opened = open_lerobot(root)
+    with pytest.raises(DataError) as error:
+        opened.read_frames(0, "top")
+    assert str(error.value).startswith(f"{root / FIRST}: episode 0: {said}")
+    found = [e.index for e, f in find_problems(opened) if isinstance(f, DataError)]
+    assert found == ([0] if by_inspection else [])
+    assert len(opened.read_frames(1, "top").pixels) == 3
+
+
+def test_a_jpeg_cut_short_is_not_painted_grey(pictured):
+    root, _ = pictured
+    content = pq.read_table(root / FIRST).column("top").to_pylist()[5]["bytes"]
+    rewrite(root / FIRST, set_row("top", 5, {"bytes": content[:-20], "path": "5.jpg"}))
+    with pytest.raises(
+        DataError, match=r"episode 1: row 1: top must be a PNG or JPEG of 8 bits, got a JPEG cut"
+    ):
+        open_lerobot(root).read_frames(1, "top")
+
+
+def test_a_column_that_holds_no_pictures_is_told(pictured):
+    root, _ = pictured
+    rewrite(root / FIRST, lambda t: put(t, "top", list(range(7))))
+    assert "top must be pictures, a struct of bytes and path, got int64" in str(
+        next(f for _, f in find_problems(open_lerobot(root)))
+    )
