@@ -1,6 +1,5 @@
 """Clip sets and LeRobot data sets as stored data sets."""
 
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -93,7 +92,6 @@ class LeRobotSource:
         self._controls = load_config(ControlSpec, controls) if controls.exists() else None
         self.clips, self.problems = list[StoredClip](), list[str]()
         self._episodes: list[int] = []
-        self._sharing = Counter(s.path for e in self._opened.episodes for s in e.videos.values())
         for episode, found in find_problems(self._opened):
             if isinstance(found, DataError):
                 self.problems.append(str(found))
@@ -136,7 +134,7 @@ class LeRobotSource:
         """The file, if the frames of this episode are all that it holds."""
         episode = self._opened.episodes[self._episodes[index]]
         span = episode.videos.get(view)
-        if span is None or span.start_seconds > 0 or self._sharing[span.path] > 1:
+        if span is None or span.start_seconds > 0:
             return None
         is_whole = len(read_seconds(span.path)) == episode.num_rows
         return StoredVideo(span.path.suffix.lower(), span.path) if is_whole else None

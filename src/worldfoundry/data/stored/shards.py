@@ -85,8 +85,10 @@ class ShardDataset:
             if size - last < tarfile.BLOCKSIZE or not found:
                 raise tarfile.ReadError("no end of archive" if found else "no member")
         except (tarfile.TarError, EOFError) as error:
+            if found:
+                found.popitem()  # some of its members may be in what is lost
             self.problems.append(
-                f"{tar} must be a whole tar file, got {error} after {len(found)} samples; copy or write it again"
+                f"{tar} must be a whole tar file, got {error} after {len(found)} whole samples; copy or write it again"
             )
         return found
 

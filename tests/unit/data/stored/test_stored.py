@@ -297,8 +297,25 @@ def cut_tar(robot, tmp_path):
     tar.write_bytes(tar.read_bytes()[: tar.stat().st_size * 2 // 3])
     return (
         tmp_path / "cut",
-        r"cut/000000\.tar must be a whole tar file, got .* after \d samples; copy or write it again",
+        r"cut/000000\.tar must be a whole tar file, got member e\d\.\S+ cut short after \d whole samples; copy or write it again",
     )
+
+
+def test_of_a_tar_cut_anywhere_whole_samples_alone_are_read(robot, tmp_path):
+    convert(open_dataset(robot), tmp_path / "shards", "webdataset")
+    tar, whole = tmp_path / "shards/000000.tar", open_dataset(tmp_path / "shards")
+    content = tar.read_bytes()
+    counts = []
+    for size in range(1024, len(content.rstrip(b"\0")), len(content) // 40):
+        tar.write_bytes(content[:size])
+        back = open_dataset(tmp_path / "shards")
+        assert len(back.problems) == 1
+        assert f"after {len(back.clips)} whole samples" in back.problems[0]
+        assert list(back.clips) == list(whole.clips)[: len(back.clips)]
+        assert all(back.read_extras(k).keys() == {"contacts", "depth_m"} for k in range(len(back.clips)))
+        counts.append(len(back.clips))
+    assert counts == sorted(counts)
+    assert set(counts) == {0, 1, 2}
 
 
 def sample_without_video(robot, tmp_path):
