@@ -294,7 +294,7 @@ def _tar(path, members):
 def cut_tar(robot, tmp_path):
     convert(open_dataset(robot), tmp_path / "cut", "webdataset")
     tar = tmp_path / "cut/000000.tar"
-    tar.write_bytes(tar.read_bytes()[: tar.stat().st_size * 2 // 3])
+    tar.write_bytes(tar.read_bytes().rstrip(b"\0")[:-50])  # within the last member
     return (
         tmp_path / "cut",
         r"cut/000000\.tar must be a whole tar file, got member e\d\.\S+ cut short after \d whole samples; copy or write it again",
