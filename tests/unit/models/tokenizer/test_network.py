@@ -4,7 +4,7 @@ from itertools import product
 import pytest
 import torch
 
-from worldfoundry.core.errors import CheckpointError, ConfigError
+from worldfoundry.core.errors import CheckpointError, ConfigError, DataError
 from worldfoundry.models.tokenizer.config import TokenizerConfig, official_cv8x8x8, wavetok_c_t4s8z16_nano
 from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
@@ -143,3 +143,27 @@ def test_what_a_configuration_encodes_it_decodes_to_the_same_size(dimensions):
 def test_a_configuration_that_cannot_be_built_names_its_field(field, value):
     with pytest.raises(ConfigError, match=rf"tokenizer\.{field} "):
         replace(SMALL, **{field: value})
+
+
+def test_bytes_and_latents_of_another_shape_are_refused():
+    network = WaveletTokenizer(
+        TokenizerConfig(
+            channels=8,
+            channel_multipliers=(1, 2),
+            decoder_channel_multipliers=(1, 2),
+            num_res_blocks=1,
+            temporal_stride=4,
+            spatial_stride=4,
+            z_channels=8,
+            latent_channels=8,
+        )
+    )
+    with pytest.raises(
+        DataError, match=r"pixels must be floating-point \[b 3 \.\.\.\] in \[-1, 1\], got torch\.uint8"
+    ):
+        network.encode(torch.zeros(1, 3, 5, 16, 16, dtype=torch.uint8))
+    with pytest.raises(DataError, match=r"pixels must be floating-point .* \[1, 1, 5, 16, 16\]"):
+        network.encode(torch.zeros(1, 1, 5, 16, 16))
+    for shape in ((1, 4, 2, 4, 4), (1, 8, 4, 4), (1, 8, 0, 4, 4)):
+        with pytest.raises(DataError, match=r"latents must be \[b 8 t \.\.\.\] and not empty"):
+            network.decode(torch.zeros(shape))
