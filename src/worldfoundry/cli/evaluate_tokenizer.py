@@ -17,7 +17,9 @@ class TokenizerArgs:
     """
 
     model: str = DEFAULT_TOKENIZER
-    """Tokenizer: a shipped name or a checkpoint folder."""
+    """Shipped or published name, run folder, release folder, .jit or model.pt file, or owner/repository on the Hub."""
+    norm_groups: int = 0
+    """Groups of the norms of a published image tokenizer, where its name does not say them; 0: as stored or known."""
     data: str = "samples"
     """Folder of videos: plain, or in the layout of DAVIS (folders of frames) or TokenBench (folders of sources)."""
     num_frames: int = 33

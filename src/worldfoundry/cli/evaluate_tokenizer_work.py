@@ -13,13 +13,13 @@ from worldfoundry.evaluate.tokenizer import Example, evaluate_tokenizer
 from worldfoundry.evaluate.tokenizer_clips import open_clips
 from worldfoundry.evaluate.tokenizer_config import TokenizerSuiteConfig
 from worldfoundry.evaluate.tokenizer_report import tokenizer_page
-from worldfoundry.models.pretrained.config import read_release
-from worldfoundry.models.pretrained.release import load_tokenizer, weights_digest
+from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
+from worldfoundry.models.pretrained.source import OpenOptions
 
 
 def run_tokenizer(config: TokenizerSuiteConfig, report: Progress) -> tuple[EvalResult, list[Example]]:
     """The suite with the tokenizer of ``config``; videos that cannot be used are named on stderr."""
-    tokenizer = load_tokenizer(config.model)
+    tokenizer = load_tokenizer(config.model, options=OpenOptions(norm_groups=config.norm_groups or None))
     size = config.size_px if config.shape == "square" else tokenizer.spec.spatial_stride
     tokenizer.spec.latent_shape(num_frames=config.num_frames, height=size, width=size)
     features = load_features(config)
@@ -32,8 +32,7 @@ def run_tokenizer(config: TokenizerSuiteConfig, report: Progress) -> tuple[EvalR
     layout, num_videos, clips = open_clips(
         config, spatial_stride=tokenizer.spec.spatial_stride, left_out=leave_out
     )
-    _, release = read_release(config.model)
-    models = {"tokenizer": {"name": release.name, "sha256": weights_digest(config.model)}}
+    models = {"tokenizer": {"name": config.model, "sha256": tensors_digest(tokenizer.state_dict())}}
     result, examples = evaluate_tokenizer(
         config,
         clips,

@@ -33,8 +33,8 @@ class _Settings:
     """Latent frames that temporal attention sees; 0: all of the clip, exactly as in one pass."""
     tile: int = 0
     """Rows and columns of the tiles that large pictures are cut into, with blended seams; 0: none."""
-    tile_overlap: int = 64
-    """Rows and columns that neighbouring tiles share."""
+    tile_overlap: int | None = None
+    """Rows and columns that neighbouring tiles share; by default a quarter of a tile, 64 at most."""
     json: bool = False
     """Print the result as JSON."""
 

@@ -172,9 +172,12 @@ def _plan(options: "EncodeArgs | RoundtripArgs", tokenizer: WaveletTokenizer) ->
 
 
 def _coder(options: "Options", tokenizer: WaveletTokenizer) -> Coder:
-    tile = Tile(size_px=options.tile, overlap_px=options.tile_overlap) if options.tile else None
-    if tile is not None:
-        tile.in_latents(tokenizer.spec.spatial_stride)
+    stride, tile = tokenizer.spec.spatial_stride, None
+    if options.tile:
+        fitting = max(stride, min(64, options.tile // 4) // stride * stride)
+        overlap = fitting if options.tile_overlap is None else options.tile_overlap
+        tile = Tile(size_px=options.tile, overlap_px=overlap)
+        tile.in_latents(stride)
     return Coder(tokenizer, attended_latents=options.attended_latents, tile=tile)
 
 

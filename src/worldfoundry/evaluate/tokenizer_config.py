@@ -16,6 +16,8 @@ class TokenizerSuiteConfig:
 
     model: str = DEFAULT_TOKENIZER
     """Tokenizer: a shipped name or a checkpoint folder."""
+    norm_groups: int = 0
+    """Groups of the norms of a published image tokenizer, where its name does not say them; 0: as stored or known."""
     data: str = "samples"
     """Folder of videos: plain, in DAVIS's layout (folders of frames) or in TokenBench's (folders of sources)."""
     num_frames: int = 33

@@ -12,6 +12,8 @@ from worldfoundry.evaluate.tokenizer_config import REAL
 TRUTH = "truth"
 _LEAST_VIDEOS = 16
 """For true clips against true clips: what halves of fewer differ by says which videos they are, and nothing else."""
+_LEAST_VARIANCE = 1e-10
+"""Copies of one clip do not span a unit to measure in; the distance would be anything."""
 ClipFeatures = dict[str, list[list[Tensor]]]
 """Of one clip: row or ``truth`` -> extractor -> network -> [1 n d]."""
 
@@ -19,7 +21,7 @@ ClipFeatures = dict[str, list[list[Tensor]]]
 def distances(found: list[ClipFeatures], extractors: list[FeatureSet], videos: list[int]) -> dict[str, Row]:
     """Of each row from the truth, and of true clips from true clips of other videos where there are enough.
 
-    Nothing where there is but one video.
+    Nothing where there is but one video, or copies of one.
     """
     sources = torch.tensor(videos)[:, None]
     table: dict[str, Row] = {}
@@ -28,6 +30,8 @@ def distances(found: list[ClipFeatures], extractors: list[FeatureSet], videos: l
     first, second = _halves(sources)
     for e, extractor in enumerate(extractors):
         truth = _stacked(found, TRUTH, e)
+        if any(float(x.flatten(0, 1).std(0).square().mean()) < _LEAST_VARIANCE for x in truth):
+            continue
         for row in (name for name in found[0] if name != TRUTH):
             sets = list(zip(truth, _stacked(found, row, e), strict=True))
             table.setdefault(row, {}).update(_named(extractor, sets, sources))

@@ -1,6 +1,8 @@
 """Training configurations; importing them does not import torch."""
 
+import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from worldfoundry.core.errors import ConfigError
@@ -81,6 +83,14 @@ class TrainConfig:
             raise ConfigError(
                 f"train.data_shares must have one number for each of the {len(self.data)} sets in data, got "
                 f"{len(self.data_shares)}; give as many"
+            )
+        if any(not 0 < share < math.inf for share in self.data_shares):
+            raise ConfigError(
+                f"train.data_shares must be above 0 and finite, got {self.data_shares}; leave a set out instead"
+            )
+        if not self.recipe or self.recipe != Path(self.recipe).name or self.recipe.startswith("."):
+            raise ConfigError(
+                f"train.recipe must be a plain name, for it names a folder below the runs, got {self.recipe!r}; leave out slashes"
             )
         if not 0 < self.ema_width < 0.28:
             raise ConfigError(f"train.ema_width must be in (0, 0.28), got {self.ema_width}; 0.05 is usual")

@@ -19,7 +19,7 @@ from worldfoundry.core.files import atomic_folder
 from worldfoundry.core.runs import append_jsonl, find_resumable, new_run_folder, write_manifest
 from worldfoundry.data.video_write import write_image
 from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
-from worldfoundry.models.pretrained.release import load_weights, save_release
+from worldfoundry.models.pretrained.release import load_tokenizer, load_weights, save_release
 from worldfoundry.protocols.control import check_match
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
@@ -77,8 +77,7 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     torch.use_deterministic_algorithms(device.type == "cpu")
     task = build_task(config, device)
     if config.init_from:
-        folder, _ = read_release(config.init_from)
-        load_weights(task.network, folder / "model.safetensors")
+        _start_from(task.network, config)
     run = _find_run(config, runs_root)  # last: data that cannot be used leaves no empty run
     average = copy.deepcopy(task.network).requires_grad_(False).eval()
     state = _State(config=config, run=run, task=task, average=average)
@@ -88,6 +87,35 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     )
     state.run_until(config.steps if stop_after is None else min(config.steps, state.step + stop_after))
     return run
+
+
+def _start_from(network: nn.Module, config: TrainConfig) -> None:
+    """Give the network the weights of a release of the same configuration; a tokenizer's may be in any layout."""
+    objective = config.objective
+    if isinstance(objective, TokenizerObjective):
+        found = load_tokenizer(config.init_from)
+        _check_same(config.init_from, found.config, objective.model)
+        network.load_state_dict(found.state_dict())
+        return
+    folder, release = read_release(config.init_from)
+    if release.world is None:
+        raise ConfigError(
+            f"train.init_from must be a world model, got {config.init_from!r}, a {release.family}; name another"
+        )
+    _check_same(config.init_from, release.world.network, objective.model.network)
+    load_weights(network, folder / "model.safetensors")
+
+
+def _check_same(name: str, found: Any, wanted: Any) -> None:
+    """Weights mean something with their own configuration only, also where their shapes fit another."""
+    a, b = to_json(found), to_json(wanted)
+    other = [field for field in sorted({*a, *b}) if a.get(field) != b.get(field)]
+    if other:
+        sides = ", ".join(f"{field} {a.get(field)!r} there and {b.get(field)!r} here" for field in other)
+        raise ConfigError(
+            f"train.init_from must be a model of the recipe's configuration, got {name!r} with {sides}; change objective.model, "
+            "or start from another"
+        )
 
 
 def _find_run(config: TrainConfig, root: Path) -> Path:

@@ -248,9 +248,11 @@ def test_tiles_are_off_unless_asked_and_must_fit_the_tokenizer(tmp_path, capsys)
     assert torch.equal(found[0], found[128])
     assert found[64].shape == found[0].shape
     assert not torch.equal(found[0], found[64])
+    run(capsys, "encode", clip, "--model", model, "--out", tmp_path / "own.safetensors", "--tile", 64)
+    assert torch.equal(load_file(tmp_path / "own.safetensors")["latents"], found[64])  # a quarter of 64
     for more, says in (
         (["--tile", "60"], "size_px must be a multiple"),
-        (["--tile", "64"], "overlap_px must be at most a quarter"),
+        (["--tile", "64", "--tile-overlap", "64"], "overlap_px must be at most a quarter"),
     ):
         out = str(tmp_path / "x.safetensors")
         assert main(["tokenize", "encode", str(clip), "--model", model, "--out", out, *more]) == 1

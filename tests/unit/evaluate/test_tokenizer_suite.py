@@ -16,6 +16,7 @@ from worldfoundry.evaluate.tokenizer import METRICS, evaluate_tokenizer
 from worldfoundry.evaluate.tokenizer_checks import check_causality
 from worldfoundry.evaluate.tokenizer_clips import TrueClip, open_clips
 from worldfoundry.evaluate.tokenizer_config import H264, REAL, TokenizerSuiteConfig
+from worldfoundry.evaluate.tokenizer_distances import TRUTH, distances
 from worldfoundry.evaluate.tokenizer_report import tokenizer_page
 from worldfoundry.protocols.frames import Frames
 from worldfoundry.protocols.models import TokenizerSpec
@@ -123,6 +124,12 @@ def test_distances_say_that_a_blurred_clip_is_further_away_and_a_true_one_is_not
         assert far.n == 6
         assert name in exact.groups["all"][MODEL]
     assert exact.protocol["extractors"]["random-conv-5"] == random_frames().sha256
+
+
+def test_copies_of_one_clip_have_no_distance():
+    features = [torch.ones(1, 1, 8)]
+    found = [{TRUTH: [features], MODEL: [[torch.full((1, 1, 8), 2.0)]]} for _ in range(2)]
+    assert distances(found, [random_frames()], [0, 1]) == {}
 
 
 def test_a_tokenizer_that_looks_ahead_is_found_out():

@@ -229,11 +229,39 @@ def test_a_checkpoint_without_done_does_not_exist(tokenizer_config, tmp_path):
 
 
 def test_a_world_can_only_start_from_weights_that_fit(world_config, tokenizer_config, tmp_path):
-    with pytest.raises(CheckpointError, match="does not fit"):
+    with pytest.raises(ConfigError, match=r"must be a world model, got .*, a tokenizer"):
         train(
             replace(world_config, init_from=world_config.objective.model.tokenizer),
             runs_root=tmp_path / "runs",
         )
+
+
+def test_a_tokenizer_starts_from_any_layout_of_its_own_configuration_only(tokenizer_config, tmp_path):
+    first = train(tokenizer_config, runs_root=tmp_path / "first")
+    convert(str(first), tmp_path / "official", to="official")
+    moved = replace(tokenizer_config, optim=replace(tokenizer_config.optim, learning_rate=1e-12), seed=5)
+    for name in (str(first), str(tmp_path / "official")):
+        again = train(replace(moved, init_from=name), runs_root=tmp_path / f"from-{Path(name).name}")
+        a, b = (load_tokenizer(str(run)).state_dict() for run in (first, again))
+        assert all(torch.allclose(a[key], b[key], atol=1e-6) for key in a)
+    model = replace(tokenizer_config.objective.model, patch_method="rearrange")
+    other = replace(moved, objective=replace(tokenizer_config.objective, model=model), init_from=str(first))
+    with pytest.raises(
+        ConfigError, match="with patch_method 'haar' there and 'rearrange' here; change objective"
+    ):
+        train(other, runs_root=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ({"data_shares": (-1.0,), "data": ("x",)}, r"data_shares must be above 0 and finite, got \(-1\.0,\)"),
+        ({"recipe": "../../evil"}, r"recipe must be a plain name, .*, got '\.\./\.\./evil'"),
+    ],
+)
+def test_shares_and_names_that_would_do_harm_are_refused(tokenizer_config, setting, says):
+    with pytest.raises(ConfigError, match=says):
+        replace(tokenizer_config, **setting)
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_says_what_to_do(tokenizer_config, tmp_path):

@@ -60,6 +60,11 @@ def _write_native(opened: Opened, folder: Path) -> None:
 
 def _write_official(opened: Opened, folder: Path) -> None:
     config, dtype = _config(opened), next(iter(opened.weights.values())).dtype
+    if config.patch_method != "haar":
+        raise ConfigError(
+            f"a tokenizer must begin with the Haar wavelet to be written as 'official', which can say no other, got "
+            f"{config.patch_method!r}; convert it to 'native'"
+        )
     for file, prefixes in _FILES.items():
         if parts_of(opened.weights) not in ("whole", file):
             continue

@@ -24,7 +24,7 @@ from worldfoundry.models.pretrained.opened import Opened
 from worldfoundry.models.pretrained.source import OpenOptions, Source, find_source
 from worldfoundry.models.pretrained.torchscript import read_torchscript
 from worldfoundry.models.tokenizer.config import TokenizerConfig
-from worldfoundry.models.tokenizer.infer import infer_config
+from worldfoundry.models.tokenizer.infer import infer_config, stored_levels
 from worldfoundry.models.tokenizer.network import Parts, WaveletTokenizer
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
 from worldfoundry.models.tokenizer.official import (
@@ -164,11 +164,19 @@ def _release(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) 
             raise CheckpointError(
                 f"{source.name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'"
             )
-        _agree(options.norm_groups, release.tokenizer.norm_groups, f"{source.config} says")
+        own = release.tokenizer
+        _agree(options.norm_groups, own.norm_groups, f"{source.config} says")
+        _agree(options.fsq_levels, own.fsq_levels, f"{source.config} says", option="fsq_levels")
+        _agree(
+            options.strides,
+            (own.temporal_stride, own.spatial_stride),
+            f"{source.config} says",
+            option="strides",
+        )
         return release
     known = RELEASED.get(source.release)
     strides = options.strides or _ambiguous_strides(state, known)
-    config = infer_config(state, norm_groups=1, strides=strides, fsq_levels=options.fsq_levels)
+    config = infer_config(state, norm_groups=1, strides=strides, fsq_levels=_levels(source, options, state))
     config = replace(config, norm_groups=_norm_groups(source, options, config))
     if known is not None:
         _check_kind(source, config, known)
@@ -177,6 +185,21 @@ def _release(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) 
     return ReleaseConfig(
         name=source.release or source.weights[0].parent.name, family="tokenizer", tokenizer=config
     )
+
+
+def _levels(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -> tuple[int, ...] | None:
+    """Levels of the quantiser by what the file says of it; ``None`` where it cannot say, as ``model.pt`` cannot."""
+    stored = stored_levels(state)
+    if options.fsq_levels is not None:
+        _agree(
+            options.fsq_levels,
+            stored or options.fsq_levels,
+            f"{source.weights[0]} holds",
+            option="fsq_levels",
+        )
+        return options.fsq_levels
+    is_export = all(path.suffix == ".jit" for path in source.weights) and parts_of(state) != "encoder"
+    return stored or (() if source.layout == "diffusers" or is_export else None)
 
 
 def _ambiguous_strides(state: Mapping[str, Tensor], known: TokenizerConfig | None) -> tuple[int, int] | None:
@@ -207,9 +230,9 @@ def _norm_groups(source: Source, options: OpenOptions, config: TokenizerConfig) 
     return options.norm_groups
 
 
-def _agree(asked: int | None, found: int, who: str) -> None:
+def _agree(asked: object, found: object, who: str, *, option: str = "norm_groups") -> None:
     if asked is not None and asked != found:
-        raise CheckpointError(f"norm_groups must be {found}, since {who} {found}, got {asked}; leave it out")
+        raise CheckpointError(f"{option} must be {found}, since {who} {found}, got {asked}; leave it out")
 
 
 def _check_kind(source: Source, config: TokenizerConfig, known: TokenizerConfig) -> None:

@@ -34,7 +34,7 @@ def infer_config(
     half = "encoder" if reader.has("encoder.") else "decoder"
     z_channels, latent_channels = reader.latent_widths()
     if fsq_levels is None:
-        fsq_levels = _stored_levels(state_dict) or (FSQ_LEVELS if latent_channels == len(FSQ_LEVELS) else ())
+        fsq_levels = stored_levels(state_dict) or (FSQ_LEVELS if latent_channels == len(FSQ_LEVELS) else ())
     patch_size = reader.patch_size(half)
     down, up = ([*reader.widths(name)] for name in ("encoder.down", "decoder.up"))
     channels = reader.shape("encoder.conv_in")[0] if down else math.gcd(*up)
@@ -122,7 +122,8 @@ class _Reader:
         return patch_size * 2**time, patch_size * 2**space
 
 
-def _stored_levels(state_dict: StateDict) -> tuple[int, ...]:
+def stored_levels(state_dict: StateDict) -> tuple[int, ...]:
+    """Levels of the quantiser by the buffers of an export; empty where it has none."""
     for key in ("quantizer._levels", "inv_quant.quantizer._levels"):
         if key in state_dict:
             return tuple(int(n) for n in state_dict[key])

@@ -143,6 +143,12 @@ class WaveletTokenizer(nn.Module):
         if self.config.dimensions == "image" and latents.ndim == 5:
             images = rearrange(latents, "b c t h w -> (b t) c h w")
             return rearrange(self.decode(images, tile=tile), "(b t) c h w -> b c t h w", b=len(latents))
+        ndim = 4 if self.config.dimensions == "image" else 5
+        if latents.ndim != ndim or latents.shape[1] != self.spec.latent_channels or not latents.numel():
+            raise DataError(
+                f"latents must be [b {self.spec.latent_channels} {'...' if ndim == 4 else 't ...'}] and not empty, got "
+                f"{list(latents.shape)}; take those of encode"
+            )
         if tile is None:
             return self.decoder(self.post_quant_conv(latents), past).contiguous()
         stride = self.spec.spatial_stride
@@ -188,6 +194,11 @@ class WaveletTokenizer(nn.Module):
         if pixels.ndim == 4 and self.config.dimensions == "video":
             raise DataError(
                 f"pixels of a video tokenizer must be [b 3 t h w], got {list(pixels.shape)}; an image is a clip of one frame"
+            )
+        if not pixels.is_floating_point() or pixels.ndim < 4 or pixels.shape[1] != 3:
+            raise DataError(
+                f"pixels must be floating-point [b 3 ...] in [-1, 1], got {pixels.dtype} {list(pixels.shape)}; bytes become that "
+                "by x / 127.5 - 1"
             )
         height, width = pixels.shape[-2:]
         num_frames = pixels.shape[2] if pixels.ndim == 5 else 1

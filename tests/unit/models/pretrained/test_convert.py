@@ -13,6 +13,8 @@ from worldfoundry.models.pretrained.convert import FAMILIES, Family, convert
 from worldfoundry.models.pretrained.release import load_tokenizer, save_release, weights_digest
 from worldfoundry.models.pretrained.source import OpenOptions
 from worldfoundry.models.pretrained.torchscript import read_torchscript
+from worldfoundry.models.tokenizer.config import TokenizerConfig
+from worldfoundry.models.tokenizer.network import WaveletTokenizer
 
 CV, DV, CI, DI = (
     "Cosmos-0.1-Tokenizer-CV4x8x8",
@@ -195,3 +197,55 @@ def test_diffusers_itself_reads_and_writes_what_we_do(files, tmp_path):
     before, after = (load_file(tmp_path / f / "model.safetensors") for f in ("native", "back"))
     assert bits(before) == bits(after)
     assert read_release(str(tmp_path / "back"))[1].tokenizer == model.config
+
+
+def small(folder, **settings):
+    """A native tokenizer of a few weights."""
+    config = TokenizerConfig(
+        **{
+            "channels": 8,
+            "channel_multipliers": (1, 2),
+            "decoder_channel_multipliers": (1, 2),
+            "num_res_blocks": 1,
+            "temporal_stride": 4,
+            "spatial_stride": 4,
+            "z_channels": 8,
+            "latent_channels": 8,
+            **settings,
+        }
+    )
+    folder.mkdir()
+    save_release(
+        folder, WaveletTokenizer(config), ReleaseConfig(name="small", family="tokenizer", tokenizer=config)
+    )
+    return str(folder), config
+
+
+@pytest.mark.parametrize("layout", ["official", "diffusers"])
+def test_six_latent_channels_do_not_make_a_tokenizer_discrete(tmp_path, layout):
+    width = 8 if layout == "official" else 6
+    native, config = small(tmp_path / "native", latent_channels=6, z_channels=width)
+    convert(native, tmp_path / layout, to=layout)
+    assert load_tokenizer(str(tmp_path / layout)).config == config
+
+
+def test_what_the_official_layout_cannot_say_is_refused(tmp_path):
+    native, _ = small(tmp_path / "native", patch_method="rearrange")
+    with pytest.raises(
+        ConfigError, match=r"must begin with the Haar wavelet to be written as 'official'.*'rearrange'"
+    ):
+        convert(native, tmp_path / "official", to="official")
+    assert not (tmp_path / "official").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (OpenOptions(fsq_levels=(5, 5, 5, 8, 8, 8)), "fsq_levels must be"),
+        (OpenOptions(strides=(8, 16)), r"strides must be \(4, 4\)"),
+    ],
+)
+def test_options_that_contradict_a_native_file_are_refused(tmp_path, options, says):
+    native, _ = small(tmp_path / "native")
+    with pytest.raises(CheckpointError, match=says):
+        load_tokenizer(native, options=options)

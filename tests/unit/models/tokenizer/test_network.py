@@ -1,10 +1,12 @@
+import subprocess
+import sys
 from dataclasses import replace
 from itertools import product
 
 import pytest
 import torch
 
-from worldfoundry.core.errors import CheckpointError, ConfigError
+from worldfoundry.core.errors import CheckpointError, ConfigError, DataError
 from worldfoundry.models.tokenizer.config import TokenizerConfig, official_cv8x8x8, wavetok_c_t4s8z16_nano
 from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
@@ -143,3 +145,36 @@ def test_what_a_configuration_encodes_it_decodes_to_the_same_size(dimensions):
 def test_a_configuration_that_cannot_be_built_names_its_field(field, value):
     with pytest.raises(ConfigError, match=rf"tokenizer\.{field} "):
         replace(SMALL, **{field: value})
+
+
+def test_latents_of_another_shape_are_refused():
+    network = WaveletTokenizer(
+        TokenizerConfig(
+            channels=8,
+            channel_multipliers=(1, 2),
+            decoder_channel_multipliers=(1, 2),
+            num_res_blocks=1,
+            temporal_stride=4,
+            spatial_stride=4,
+            z_channels=8,
+            latent_channels=8,
+        )
+    )
+    for shape in ((1, 4, 2, 4, 4), (1, 8, 4, 4), (1, 8, 0, 4, 4)):
+        with pytest.raises(DataError, match=r"latents must be \[b 8 t \.\.\.\] and not empty"):
+            network.decode(torch.zeros(shape))
+
+
+def test_bytes_are_not_taken_for_pixels():
+    """As a user runs it: the tests check every annotated shape and type, and would stop before."""
+    code = (
+        "import torch\n"
+        "from worldfoundry.core.errors import DataError\n"
+        "from worldfoundry.models.pretrained.release import load_tokenizer\n"
+        "network = load_tokenizer('wavetok-c-t4s8z16-nano')\n"
+        "for x in (torch.zeros(1, 3, 5, 16, 16, dtype=torch.uint8), torch.zeros(1, 1, 5, 16, 16)):\n"
+        "    try:\n        network.encode(x)\n"
+        "    except DataError as error:\n        print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.count("pixels must be floating-point [b 3 ...] in [-1, 1], got torch.") == 2
