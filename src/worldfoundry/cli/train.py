@@ -24,10 +24,12 @@ recipes:
 """
 
 _SCENES = "free-fall,tilted-plane,dominoes"
+_MORE = "u-slope,stable-stack,unstable-stack,seesaw,gyroscope,room,outdoor"
 DATA_COMMANDS = {
     "datasets/sim-tok": f"worldfoundry simulate {_SCENES} --clips 300 --num-frames 49 --format clip-set --out datasets/sim-tok",
     "datasets/sim-world": f"worldfoundry simulate {_SCENES} --clips 1200 --seed 10000 --num-frames 49 --format clip-set "
     "--out datasets/sim-world",
+    "datasets/sim-more": f"worldfoundry simulate {_MORE} --clips 60 --num-frames 33 --format clip-set --out datasets/sim-more",
     "datasets/real-10": "worldfoundry data prepare footage/ --size 96 --fps 10 --num-frames 17 --crops 3 --out datasets/real-10",
     "datasets/real-5": "worldfoundry data prepare robots/ --size 96 --fps 5 --num-frames 17 --crops 3 --out datasets/real-5",
     "datasets/debug": "worldfoundry simulate free-fall --clips 4 --num-frames 13 --format clip-set --out datasets/debug",

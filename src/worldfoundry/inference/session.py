@@ -7,7 +7,7 @@ import torch
 from worldfoundry.core.errors import CheckpointError, ConfigError
 from worldfoundry.models.diffusion.world import DiffusionWorld, DiffusionWorldNetwork
 from worldfoundry.models.pretrained.config import find_release, read_release
-from worldfoundry.models.pretrained.release import load_tokenizer, load_weights, tensors_digest
+from worldfoundry.models.pretrained.release import encoder_digest, load_tokenizer, load_weights
 from worldfoundry.protocols.models import Conditioning, WorldModel
 from worldfoundry.protocols.video import Clip
 
@@ -22,9 +22,9 @@ def load_world(name: str) -> DiffusionWorld:
             f"{name!r} must be a world model, got a {release.family}; see 'worldfoundry models list'"
         )
     tokenizer = load_tokenizer(release.world.tokenizer)
-    if (found := tensors_digest(tokenizer.state_dict())) != release.tokenizer_digest:
+    if (found := encoder_digest(tokenizer.state_dict())) != release.tokenizer_digest:
         raise CheckpointError(
-            f"{folder} was trained on latents of the tokenizer with digest {release.tokenizer_digest or 'unknown'}, got "
+            f"{folder} was trained on latents of the encoder with digest {release.tokenizer_digest or 'unknown'}, got "
             f"{found} from {find_release(release.world.tokenizer)}; put that tokenizer back or train the world again"
         )
     network = DiffusionWorldNetwork(release.world)

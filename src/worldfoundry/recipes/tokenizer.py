@@ -27,6 +27,19 @@ def wavetok_nano() -> TrainConfig:
     )
 
 
+def wavetok_nano_decoder() -> TrainConfig:
+    """The second half of the shipped tokenizer's training: its decoder alone, on more worlds; latents stay what they are."""
+    return replace(
+        wavetok_nano(),
+        recipe="wavetok-c-t4s8z16-nano-decoder",
+        init_from="wavetok-c-t4s8z16-nano",
+        objective=TokenizerObjective(model=wavetok_c_t4s8z16_nano(), train_encoder=False),
+        data=("datasets/sim-tok", "datasets/sim-more", "datasets/real-10", "datasets/real-5"),
+        data_shares=(0.35, 0.2, 0.28, 0.17),
+        steps=3000,
+    )
+
+
 def wavetok_nano_debug() -> TrainConfig:
     """Two steps of a far smaller tokenizer, seconds: for tests and for trying a data set."""
     small = replace(wavetok_c_t4s8z16_nano(), channels=16, z_channels=8, latent_channels=8)

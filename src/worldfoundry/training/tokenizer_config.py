@@ -156,6 +156,8 @@ class TokenizerObjective:
     """Agreement of overlapping windows."""
     adversarial: AdversarialLoss = field(default_factory=AdversarialLoss)
     """Adversarial fine-tuning."""
+    train_encoder: bool = True
+    """Whether the encoder learns too; if not, latents stay what they are and worlds trained on them stay valid."""
     trunk_from: str = ""
     """For a discrete tokenizer, release of the continuous one to start from; empty: fresh weights."""
 
@@ -172,6 +174,11 @@ class TokenizerObjective:
             raise ConfigError(
                 f"objective.aspects must name a shape, cover_share be in [0, 1] and image_every 0 or above, got {self.aspects}, "
                 f"{self.cover_share} and {self.image_every}; change them"
+            )
+        if not self.train_encoder and self.consistency.weight.first_step is not None:
+            raise ConfigError(
+                "objective.train_encoder must be true for the consistency loss, which teaches latents to agree, got false; set "
+                "consistency.weight to 0"
             )
         self._check_space()
         self._check_time()

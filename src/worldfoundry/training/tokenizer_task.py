@@ -35,6 +35,9 @@ class TokenizerTask:
         if objective.trunk_from:
             clips = self._clips(_TRUNK_CLIPS, torch.Generator().manual_seed(config.seed), step=0)
             start_from_continuous(self.network, load_tokenizer(objective.trunk_from), clips)
+        if not objective.train_encoder:
+            self.network.encoder.requires_grad_(False)
+            self.network.quant_conv.requires_grad_(False)
         self.network.to(device)
         self.losses = TokenizerLosses(objective, seed=config.seed, device=device)
         self._judged: tuple[Tensor, Tensor] | None = None  # of the step in hand, between its two updates

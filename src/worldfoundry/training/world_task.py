@@ -15,7 +15,7 @@ from worldfoundry.core.files import atomic_path
 from worldfoundry.data.clip_set import ClipSet, common_controls, open_clip_sets
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
 from worldfoundry.models.pretrained.config import ReleaseConfig
-from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
+from worldfoundry.models.pretrained.release import encoder_digest, load_tokenizer
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.protocols.models import pixel_frames
 from worldfoundry.training.config import TrainConfig, WorldObjective
@@ -41,7 +41,7 @@ class WorldTask:
         )
         self.sampler = ClipSampler(self.sets, config.data_shares)
         self.tokenizer = load_tokenizer(world.tokenizer).to(device)
-        self.tokenizer_digest = tensors_digest(self.tokenizer.state_dict())
+        self.tokenizer_digest = encoder_digest(self.tokenizer.state_dict())
         self.latents = [
             encode_set(
                 s,
@@ -100,7 +100,7 @@ class WorldTask:
 def encode_sets(sets: Iterable[ClipSet], tokenizer: str) -> None:
     """Store the latents of sets by a tokenizer's name or path, plain and mirrored, where training looks for them."""
     network = load_tokenizer(tokenizer)
-    digest = tensors_digest(network.state_dict())
+    digest = encoder_digest(network.state_dict())
     for clips in sets:
         encode_set(clips, network, digest=digest, device=torch.device("cpu"), flips=(False, True))
 

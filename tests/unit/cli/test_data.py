@@ -10,7 +10,7 @@ from worldfoundry.cli.main import main
 from worldfoundry.data.clip_set import open_clip_set
 from worldfoundry.data.lerobot_write import LeRobotWriteConfig, RecordedEpisode, write_lerobot
 from worldfoundry.data.video_write import write_video
-from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
+from worldfoundry.models.pretrained.release import encoder_digest, load_tokenizer
 from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.frames import Frames
 from worldfoundry.training.world_task import encode_set
@@ -112,6 +112,6 @@ def test_latents_are_stored_where_world_training_looks_for_them(tmp_path, capsys
     capsys.readouterr()
     tokenizer = load_tokenizer("wavetok-c-t4s8z16-nano")
     clips = open_clip_set(tmp_path / "out")
-    settings = {"digest": tensors_digest(tokenizer.state_dict()), "device": torch.device("cpu")}
+    settings = {"digest": encoder_digest(tokenizer.state_dict()), "device": torch.device("cpu")}
     encode_set(clips, tokenizer, flips=(False, True), **settings)
     assert capsys.readouterr().err == ""  # nothing was encoded again

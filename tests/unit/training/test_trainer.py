@@ -16,7 +16,7 @@ from worldfoundry.data.clip_set import write_clip_set
 from worldfoundry.inference.session import load_world
 from worldfoundry.models.pretrained.config import find_release, read_release
 from worldfoundry.models.pretrained.convert import convert
-from worldfoundry.models.pretrained.release import load_tokenizer, weights_digest
+from worldfoundry.models.pretrained.release import encoder_digest, load_tokenizer
 from worldfoundry.recipes.table import RECIPES
 from worldfoundry.training import trainer
 from worldfoundry.training.trainer import build_task, train
@@ -185,12 +185,12 @@ def test_a_world_keeps_to_the_tokenizer_that_it_was_trained_on(world_config, tmp
     name = world_config.objective.model.tokenizer
     run = train(world_config, runs_root=tmp_path / "runs", stop_after=2)
     convert(str(run), tmp_path / "half", dtype=torch.bfloat16)
-    before = weights_digest(name)
+    before = encoder_digest(load_tokenizer(name).state_dict())
     for world in (run, tmp_path / "half"):
         assert read_release(str(world))[1].tokenizer_digest == before
         load_world(str(world))
     other_weights(name)
-    after = weights_digest(name)
+    after = encoder_digest(load_tokenizer(name).state_dict())
     says = f"{tmp_path / 'half'} .*{before}.*got {after} from {find_release(name)};"
     with pytest.raises(CheckpointError, match=says):
         load_world(str(tmp_path / "half"))
@@ -277,3 +277,13 @@ def test_world_windows_start_at_the_first_frame_as_often_as_asked(world_config):
     first = task._batch(400, torch.Generator().manual_seed(0))[:, 0, 0, 0, 0]
     assert 0.75 < (first == 0).float().mean() < 0.95  # 0.7 by choice, half of the rest by chance
     assert set(first.tolist()) == {0.0, 1.0}
+
+
+def test_a_decoder_learns_alone_and_worlds_stay_valid(tokenizer_config, tmp_path):
+    objective = replace(tokenizer_config.objective, train_encoder=False)
+    run = train(replace(tokenizer_config, objective=objective, steps=2), runs_root=tmp_path / "runs")
+    before = build_task(tokenizer_config, torch.device("cpu")).network.state_dict()
+    after = load_tokenizer(str(run)).state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert {name.partition(".")[0] for name in changed} == {"decoder", "post_quant_conv"}
+    assert encoder_digest(after) == encoder_digest(before)

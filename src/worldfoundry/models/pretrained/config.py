@@ -28,7 +28,7 @@ class ReleaseConfig:
     world: DiffusionWorldConfig | None = None
     """Set for a world model."""
     tokenizer_digest: str = ""
-    """For a world model: ``weights_digest`` of the tokenizer whose latents it was trained on."""
+    """For a world model: ``encoder_digest`` of the tokenizer whose latents it was trained on."""
     data_digests: tuple[str, ...] = ()
     """Digests of the clip sets it was trained on."""
     controls: ControlSpec | None = None

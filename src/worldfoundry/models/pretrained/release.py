@@ -83,6 +83,11 @@ def tensors_digest(state: Mapping[str, Tensor]) -> str:
     return _digest((name, state[name]) for name in sorted(state))
 
 
+def encoder_digest(state: Mapping[str, Tensor]) -> str:
+    """``tensors_digest`` of the half of a tokenizer that makes its latents: another decoder leaves them what they are."""
+    return tensors_digest({k: v for k, v in state.items() if k.startswith(("encoder.", "quant_conv."))})
+
+
 def _digest(tensors: Iterable[tuple[str, Tensor]]) -> str:
     sha = hashlib.sha256()
     for name, value in tensors:
