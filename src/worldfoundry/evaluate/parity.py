@@ -1,8 +1,8 @@
 """Golden cases: what a reference computed, computed again here and compared.
 
 A case is a pair ``<case>.json`` + ``<case>.safetensors`` anywhere below a folder. Cases of models that this package does not
-have are reported as unsupported, never as passed. The comparisons themselves are in ``parity_diffusion`` and
-``parity_tokenizer``.
+have are reported as unsupported, never as passed. The comparisons themselves are in the modules ``parity_…``
+of the families.
 """
 
 import json
@@ -139,9 +139,15 @@ def load_case(path: Path, name: str) -> GoldenCase:
 
 
 def _comparison_of(case: GoldenCase) -> Comparison | None:
-    from worldfoundry.evaluate import parity_diffusion, parity_tokenizer  # noqa: PLC0415  they import this module
+    from worldfoundry.evaluate import (  # noqa: PLC0415  they import this module
+        parity_ar_files,
+        parity_autoregressive,
+        parity_diffusion,
+        parity_tokenizer,
+    )
 
-    return parity_diffusion.find_comparison(case) or parity_tokenizer.find_comparison(case)
+    families = (parity_diffusion, parity_tokenizer, parity_autoregressive, parity_ar_files)
+    return next((found for family in families if (found := family.find_comparison(case))), None)
 
 
 def _unsupported(name: str, reason: str) -> ParityRow:

@@ -1,0 +1,1 @@
+"""Autoregressive world models: the next token of a clip's discrete latents."""
