@@ -143,10 +143,11 @@ def _comparison_of(case: GoldenCase) -> Comparison | None:
         parity_ar_files,
         parity_autoregressive,
         parity_diffusion,
+        parity_tables,
         parity_tokenizer,
     )
 
-    families = (parity_diffusion, parity_tokenizer, parity_autoregressive, parity_ar_files)
+    families = (parity_diffusion, parity_tables, parity_tokenizer, parity_autoregressive, parity_ar_files)
     return next((found for family in families if (found := family.find_comparison(case))), None)
 
 

@@ -1,4 +1,4 @@
-"""Golden cases of the diffusion world model: network, EDM process, samplers and tables."""
+"""Golden cases of the diffusion world model: the EDM process, samplers, end to end."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,10 +9,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worldfoundry.evaluate.parity import Check, Comparison, GoldenCase, UnsupportedCaseError
-from worldfoundry.models.common.embeddings import LearnedPositions, sinusoid
-from worldfoundry.models.common.rope import REFERENCE_FPS, axis_angles, axis_dims, rope_angles
-from worldfoundry.models.diffusion.config import DiTConfig, EDMConfig
+from worldfoundry.evaluate.parity import Check, Comparison, GoldenCase
+from worldfoundry.evaluate.parity_dit import (
+    KINDS,
+    NETWORK_TOLERANCE,
+    compare_network,
+    config_from_golden,
+    network_from_golden,
+    tolerance_of,
+)
+from worldfoundry.models.diffusion.conditions import Conditions
+from worldfoundry.models.diffusion.config import EDMConfig
 from worldfoundry.models.diffusion.edm import (
     Network,
     TrainingNoise,
@@ -27,103 +34,18 @@ from worldfoundry.models.diffusion.edm import (
 from worldfoundry.models.diffusion.samplers import (
     GivenFrames,
     edm_euler_sigmas,
-    karras_sigmas,
     res_sigmas,
     sample_edm_euler,
     sample_res,
 )
-from worldfoundry.models.diffusion.transformer import DiffusionTransformer
 
-NETWORK_TOLERANCE = 2e-5
 SAMPLER_TOLERANCE = 5e-5
 COEFFICIENT_TOLERANCE = 1e-12
-TABLE_TOLERANCE = 1e-6
-BF16_RELATIVE_TOLERANCE = 2e-2
-"""Of the largest reference value: bfloat16 networks differ by the order of sums in kernels."""
-
-_SUPPORTED_OPTIONS = {
-    "out_channels": 16,
-    "block_config": "FA-CA-MLP",
-    "pos_emb_cls": "rope3d",
-    "pos_emb_learnable": False,
-    "pos_emb_interpolation": "crop",
-    "affline_emb_norm": True,
-    "use_adaln_lora": True,
-    "extra_per_block_abs_pos_emb": True,
-    "extra_per_block_abs_pos_emb_type": "learnable",
-    "add_augment_sigma_embedding": False,
-}
 
 
 def find_comparison(case: GoldenCase) -> Comparison | None:
     """The comparison that a diffusion case needs, if there is one."""
     return _COMPARISONS.get(str(case.meta.get("kind")))
-
-
-def config_from_golden(fields: dict[str, Any]) -> DiTConfig:
-    """Our configuration from the official field names; refuses options that the network does not have."""
-    for name, value in _SUPPORTED_OPTIONS.items():
-        if fields.get(name, value) != value:
-            raise UnsupportedCaseError(f"{name}={fields[name]!r} is not supported")
-    return DiTConfig(
-        model_channels=fields["model_channels"],
-        num_blocks=fields["num_blocks"],
-        num_heads=fields["num_heads"],
-        adaln_lora_dim=fields["adaln_lora_dim"],
-        text_channels=fields["crossattn_emb_channels"],
-        mlp_ratio=fields["mlp_ratio"],
-        patch_spatial=fields["patch_spatial"],
-        patch_temporal=fields["patch_temporal"],
-        rope_ratio_t=fields["rope_t_extrapolation_ratio"],
-        rope_ratio_h=fields["rope_h_extrapolation_ratio"],
-        rope_ratio_w=fields["rope_w_extrapolation_ratio"],
-        max_latent_frames=fields["max_frames"],
-        max_latent_height=fields["max_img_h"],
-        max_latent_width=fields["max_img_w"],
-        has_condition_mask=fields["in_channels"] == 17,
-        has_padding_mask=fields["concat_padding_mask"],
-    )
-
-
-def network_from_golden(
-    case: GoldenCase, prefix: str = "weights/", dtype: torch.dtype | None = None
-) -> DiffusionTransformer:
-    """The network of a case with its weights, loaded strictly."""
-    weights = case.under(prefix)
-    network = DiffusionTransformer(config_from_golden(case.meta["config"]))
-    network.to(dtype or weights["x_embedder.proj.1.weight"].dtype).load_state_dict(weights)
-    return network.eval()
-
-
-def network_inputs(case: GoldenCase) -> dict[str, Any]:
-    """Keyword arguments of one call of the network of a case."""
-    t = case.under("inputs/")
-    return {
-        "x": t["x"],
-        "c_noise": t["timesteps"].reshape(-1).expand(len(t["x"])),
-        "text": t["crossattn_emb"],
-        "fps": t.get("fps"),
-        "condition_mask": t.get("condition_video_input_mask"),
-        "padding_mask": t["padding_mask"],
-    }
-
-
-def _compare_network(case: GoldenCase) -> Iterator[Check]:
-    reference = case.tensors["outputs/net_out"]
-    ours = network_from_golden(case)(**network_inputs(case))
-    yield Check(pairs=[(ours, reference)], tolerance=_tolerance(reference, NETWORK_TOLERANCE))
-    if "outputs/net_out_fp32_same_weights" in case.tensors:
-        yield Check(
-            part="fp32_same_weights", reason="float32 angles from buffers rounded to bfloat16 are not offered"
-        )
-
-
-def _tolerance(reference: Tensor, float32: float) -> float:
-    return (
-        float32
-        if reference.dtype != torch.bfloat16
-        else BF16_RELATIVE_TOLERANCE * float(reference.abs().max())
-    )
 
 
 def _compare_coefficients(case: GoldenCase) -> Iterator[Check]:
@@ -132,7 +54,7 @@ def _compare_coefficients(case: GoldenCase) -> Iterator[Check]:
     yield Check(pairs=pairs, tolerance=COEFFICIENT_TOLERANCE)
 
 
-def _bound(network: Network, case: GoldenCase, **more: Tensor) -> Network:
+def _bound(network: Network, case: GoldenCase, **more: Any) -> Network:
     t = case.tensors
     common = {"fps": t["inputs/fps"], "padding_mask": t["inputs/padding_mask"]}
     return partial(network, **common, **more)
@@ -198,7 +120,7 @@ def _compare_inference(case: GoldenCase) -> Iterator[Check]:
         for name, ours in (
             ("xt_network", seen),
             ("net_x0_pred", x0),
-            ("x0_pred_replaced", given.replace(x0, sigma)),
+            ("x0_pred_replaced", given.replace(x0, sigma, seen)),
         ):
             pairs.append((ours, case.tensors[f"outputs/{part}_{name}"]))
     yield Check(pairs=pairs, tolerance=SAMPLER_TOLERANCE)
@@ -250,7 +172,7 @@ def _euler(
     case: GoldenCase, denoiser: Any, num_steps: int, dtype: torch.dtype, given: GivenFrames | None
 ) -> Tensor:
     sigmas = edm_euler_sigmas(num_steps, **_range(case))
-    x = (case.tensors["inputs/noise"] * (case.meta["sigma_max"] ** 2 + 1) ** 0.5).to(dtype)
+    x = (case.tensors["inputs/noise"] * (case.meta.get("sigma_max", 80.0) ** 2 + 1) ** 0.5).to(dtype)
     return sample_edm_euler(denoiser, x, sigmas, given=given)
 
 
@@ -261,7 +183,9 @@ def _compare_euler_text(case: GoldenCase) -> Iterator[Check]:
         other = t["neg_text"].to(reference.dtype) if part.endswith("neg") else torch.zeros_like(text)
         networks = (partial(_analytic_network, text=text), partial(_analytic_network, text=other))
         ours = _euler(case, _guided(case, *networks), case.meta["num_steps"], reference.dtype, None)
-        yield Check(part=part, pairs=[(ours, reference)], tolerance=_tolerance(reference, SAMPLER_TOLERANCE))
+        yield Check(
+            part=part, pairs=[(ours, reference)], tolerance=tolerance_of(reference, SAMPLER_TOLERANCE)
+        )
 
 
 def _given_frames(case: GoldenCase, augment_sigma: float) -> GivenFrames:
@@ -278,22 +202,17 @@ def _compare_euler_video(case: GoldenCase) -> Iterator[Check]:
     t = case.under("inputs/")
     for part, reference in case.under("outputs/").items():
         steps, augment, *flags = part.split("_")
-        if "legacy" in flags or "bf16" in flags:
-            reason = {
-                "legacy": "a bug of the first release",
-                "bf16": "given frames are replaced in float32 here",
-            }
-            yield Check(part=part, reason=reason[flags[0]])
-            continue
-        given = _given_frames(case, float(augment[1:]))
+        given = replace(_given_frames(case, float(augment[1:])), is_first_release="legacy" in flags)
         mask = given.indicator.expand(-1, 1, *given.latents.shape[2:])
         other_mask = torch.zeros_like(mask) if "igf" in flags else mask
         networks = (
-            partial(_analytic_network, text=t["text"], condition_mask=mask),
-            partial(_analytic_network, text=t["neg_text"], condition_mask=other_mask),
+            partial(_analytic_network, text=t["text"].to(reference.dtype), condition_mask=mask),
+            partial(_analytic_network, text=t["neg_text"].to(reference.dtype), condition_mask=other_mask),
         )
         ours = _euler(case, _guided(case, *networks), int(steps[1:]), reference.dtype, given)
-        yield Check(part=part, pairs=[(ours, reference)], tolerance=SAMPLER_TOLERANCE)
+        yield Check(
+            part=part, pairs=[(ours, reference)], tolerance=tolerance_of(reference, SAMPLER_TOLERANCE)
+        )
 
 
 def _compare_res_video(case: GoldenCase) -> Iterator[Check]:
@@ -324,66 +243,25 @@ def _compare_end_to_end(case: GoldenCase) -> Iterator[Check]:
     yield Check(pairs=[(ours, case.tensors["outputs/samples"])], tolerance=SAMPLER_TOLERANCE)
 
 
-def _compare_schedules(case: GoldenCase) -> Iterator[Check]:
-    pairs = []
-    for name, reference in case.under("outputs/").items():
-        family, num, *what = name.split("_")
-        if family == "res":
-            ours = res_sigmas(int(num))
-        elif family == "predict1":
-            ours = edm_euler_sigmas(int(num))
-        else:
-            ours = karras_sigmas(int(num), sigma_min=0.002, sigma_max=80.0).float()
-            ours = torch.cat((ours, ours[-1:]))
-        pairs.append((ours[:-1].log() / 4 if what == ["timesteps"] else ours, reference))
-    yield Check(pairs=pairs, tolerance=TABLE_TOLERANCE)
-
-
-def _compare_rope(case: GoldenCase) -> Iterator[Check]:
-    head_dim, pairs = case.meta["head_dim"], []
-    for name, reference in case.under("outputs/").items():
-        precision, axis, *settings = name.split("_")
-        dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
-        if axis == "3d":
-            t, h, w = case.meta["shape_3d"]
-            angles = rope_angles((t, h, w), head_dim, (2.0, 1.0, 1.0), 24.0, dtype)
-            pairs.append((torch.cat((angles, angles), dim=-1)[:, None, None], reference))
-            continue
-        positions = torch.arange(len(reference)).to(dtype)
-        if axis == "t":
-            positions = (
-                positions / torch.tensor(float(settings[1].removeprefix("fps")), dtype=dtype) * REFERENCE_FPS
-            )
-        dim = axis_dims(head_dim)["thw".index(axis)]
-        pairs.append((axis_angles(positions.float(), dim, float(settings[0][1:]), dtype), reference))
-    yield Check(pairs=pairs, tolerance=TABLE_TOLERANCE)
-
-
-def _compare_positions(case: GoldenCase) -> Iterator[Check]:
-    t, h, w = case.meta["lens"]
-    positions = LearnedPositions(case.meta["model_channels"], (t, h, w))
-    positions.load_state_dict(case.under("weights/"))
-    _, t, h, w = case.meta["shape_BTHW"]
-    pairs = [
-        (positions.to(reference.dtype)(t, h, w)[None], reference)
-        for reference in (case.tensors["outputs/learnable_fp32"], case.tensors["outputs/learnable_bf16"])
-    ]
-    yield Check(part="learnable", pairs=pairs, tolerance=TABLE_TOLERANCE)
-    yield Check(part="sincos", reason="multiview networks only")
-
-
-def _compare_sinusoid(case: GoldenCase) -> Iterator[Check]:
-    values, dim = case.tensors["inputs/timesteps"], case.meta["channels"]
-    pairs = [
-        (sinusoid(values.to(reference.dtype), dim), reference)
-        for reference in case.under("outputs/").values()
-    ]
-    yield Check(pairs=pairs, tolerance=TABLE_TOLERANCE)
+def _compare_end_to_end_views(case: GoldenCase) -> Iterator[Check]:
+    """The given frames are the first of every view; without guidance the text is zeros, the rest stays."""
+    t, config = case.under("inputs/"), config_from_golden(case.meta)
+    given = _given_frames(case, case.meta["augment_sigma"])
+    frames = given.latents.shape[2] // config.num_views
+    one = given_indicator(torch.tensor([case.meta["num_condition_t"]]), frames)
+    given = replace(given, indicator=one.repeat(1, 1, config.num_views, 1, 1))
+    more = {
+        "condition_mask": given.indicator.expand(-1, 1, *given.latents.shape[2:]),
+        "conditions": Conditions(frame_repeat=t["frame_repeat_raw"] / 10),
+    }
+    network = network_from_golden(case, "weights/net.")
+    networks = [_bound(network, case, text=text, **more) for text in (t["text"], torch.zeros_like(t["text"]))]
+    ours = _euler(case, _guided(case, *networks), case.meta["num_steps"], t["noise"].dtype, given)
+    yield Check(pairs=[(ours, case.tensors["outputs/samples"])], tolerance=SAMPLER_TOLERANCE)
 
 
 _COMPARISONS: dict[str, Comparison] = {
-    "text2world": _compare_network,
-    "video2world": _compare_network,
+    **dict.fromkeys(KINDS, compare_network),
     "edm_scaling": _compare_coefficients,
     "edm_denoise_loss": _compare_training,
     "edm_denoise_loss_v2w": _compare_training,
@@ -394,8 +272,5 @@ _COMPARISONS: dict[str, Comparison] = {
     "sampler_res_v2w": _compare_res_video,
     "end_to_end_t2w": _compare_end_to_end,
     "end_to_end_v2w": _compare_end_to_end,
-    "noise_schedules": _compare_schedules,
-    "rope_tables": _compare_rope,
-    "abs_pos_emb": _compare_positions,
-    "timestep_sinusoid": _compare_sinusoid,
+    "end_to_end_multiview_v2w": _compare_end_to_end_views,
 }

@@ -14,6 +14,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from worldfoundry.models.autoregressive.config import AutoregressiveConfig, YarnConfig
+from worldfoundry.models.common.embeddings import grid_sines
 from worldfoundry.models.common.rope import axis_dims
 
 
@@ -88,17 +89,8 @@ def absolute_positions(
     The published models were trained with values rounded to bfloat16, whatever their own precision.
     """
     with torch.inference_mode(False), torch.no_grad():
-        dims = axis_dims(config.dim)
-        parts = (_sines(n, dim) for n, dim in zip(config.latent_shape, dims, strict=True))
-        return _placed(config, _over_grid(config, *parts)).to(device, dtype)
-
-
-def _sines(count: int, dim: int) -> Float[Tensor, "n d"]:
-    """float64."""
-    half = dim // 2
-    omega = 10_000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
-    angles = torch.outer(torch.arange(count, dtype=torch.float64), omega)
-    return torch.cat((angles.sin(), angles.cos()), dim=-1)
+        sines = grid_sines(config.latent_shape, config.dim, dtype=torch.float64)
+        return _placed(config, sines).to(device, dtype)
 
 
 def _over_grid(config: AutoregressiveConfig, time: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

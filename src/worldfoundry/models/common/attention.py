@@ -46,9 +46,25 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "b n d"]:
         """Attend without a mask; ``rope`` holds the cosines and sines that turn queries and keys (self-attention)."""
         heads = "b n (k d) -> b n k d"
-        q = self.to_q[1](rearrange(self.to_q[0](x), heads, k=self.num_heads)).transpose(1, 2)
-        k = self.to_k[1](rearrange(self.to_k[0](context), heads, k=self.num_heads)).transpose(1, 2)
-        v = rearrange(self.to_v(context), "b m (k d) -> b k m d", k=self.num_heads)
+        q = self.to_q[1](rearrange(self._project("to_q", x), heads, k=self.num_heads)).transpose(1, 2)
+        k = self.to_k[1](rearrange(self._project("to_k", context), heads, k=self.num_heads)).transpose(1, 2)
+        v = rearrange(self._project("to_v", context), "b m (k d) -> b k m d", k=self.num_heads)
         if rope is not None:
             q, k = rotate(q, *rope), rotate(k, *rope)
-        return self.to_out(rearrange(F.scaled_dot_product_attention(q, k, v), "b k n d -> b n (k d)"))
+        seen = rearrange(F.scaled_dot_product_attention(q, k, v), "b k n d -> b n (k d)")
+        return self._project("to_out", seen)
+
+    def linear(self, name: str) -> nn.Linear:
+        """The matrix of ``to_q``, ``to_k``, ``to_v`` or ``to_out``."""
+        found = self.get_submodule(name + ".0")
+        assert isinstance(found, nn.Linear), "the first layer of a projection"
+        return found
+
+    def adapter(self, name: str) -> nn.Module | None:
+        """What stands beside a projection and adds to it (``lora``), if anything does."""
+        return self._modules.get(name + "_lora")
+
+    def _project(self, name: str, x: Tensor) -> Tensor:
+        adapter = self.adapter(name)
+        y = self.linear(name)(x)
+        return y if adapter is None else y + adapter(x)

@@ -4,10 +4,13 @@ Axes: ``b`` batch, ``d`` model width, ``t h w`` tokens along time, rows and colu
 """
 
 import math
+from functools import lru_cache
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64, Shaped
 from torch import Tensor, nn
+
+from worldfoundry.models.common.rope import axis_dims
 
 
 def sinusoid(values: Float[Tensor, " b"], dim: int) -> Float[Tensor, "b d"]:
@@ -46,6 +49,36 @@ class LearnedPositions(nn.Module):
         total = (self.pos_emb_t[:t, None, None] + rows) + self.pos_emb_w[:w]
         norm = torch.linalg.vector_norm(total, dim=-1, keepdim=True, dtype=torch.float32)
         return total / (1e-6 + norm * total.shape[-1] ** -0.5).to(total.dtype)
+
+
+def axis_sines(positions: Float64[Tensor, " n"], dim: int) -> Float64[Tensor, "n d"]:
+    """``[sin | cos]`` of positions along one axis at ``dim / 2`` frequencies from 1 towards 1/10000."""
+    omega = 10_000.0 ** -(torch.arange(dim // 2, dtype=torch.float64) / (dim / 2))
+    angles = torch.outer(positions, omega)
+    return torch.cat((angles.sin(), angles.cos()), dim=-1)
+
+
+@lru_cache(maxsize=8)
+def grid_sines(
+    grid: tuple[int, int, int],
+    dim: int,
+    *,
+    ratios: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+) -> Shaped[Tensor, "n d"]:
+    """Fixed positions of a grid of frames, rows and columns, time first: the width is split as a rotary head is.
+
+    ``ratios`` stretch the axes. Computed in float64, rounded to float32 and then to ``dtype``. Remembered: read only.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        axes = [
+            axis_sines(torch.arange(n, dtype=torch.float64) / ratio, d)
+            for n, ratio, d in zip(grid, ratios, axis_dims(dim), strict=True)
+        ]
+        parts = (axes[0][:, None, None], axes[1][None, :, None], axes[2][None, None])
+        table = torch.cat([p.expand(*grid, -1) for p in parts], dim=-1).flatten(0, 2)
+        return (table if dtype == torch.float64 else table.float()).to(device, dtype)
 
 
 class RandomFourierFeatures(nn.Module):

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32, Float64
 from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError
-from worldfoundry.models.diffusion.edm import corrupt_given
+from worldfoundry.models.diffusion.edm import corrupt_given, preconditioning
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 
@@ -60,6 +60,8 @@ class GivenFrames:
     """Noise level at which the network sees the given frames; below it they are denoised like the others."""
     sigma_data: float = 0.5
     """Standard deviation of the latents as the process sees them."""
+    is_first_release: bool = False
+    """Reproduce a bug of the first published sampler, after which given frames come out about 1.6 times too large."""
 
     def _active(self, sigma: Tensor) -> Tensor:
         return (self.indicator > 0) & (sigma > self.augment_sigma).to(self.indicator.device)
@@ -70,9 +72,15 @@ class GivenFrames:
         seen = corrupt_given(self.latents.float(), self.noise, augment_sigma, sigma.float(), self.sigma_data)
         return torch.where(self._active(sigma), seen.to(x.dtype), x)
 
-    def replace(self, x0: Float[Tensor, "b c t h w"], sigma: Float[Tensor, ""]) -> Float[Tensor, "b c t h w"]:
-        """A prediction with its given frames replaced by the given latents."""
-        return torch.where(self._active(sigma), self.latents.to(x0.dtype), x0)
+    def replace(
+        self, x0: Float[Tensor, "b c t h w"], sigma: Float[Tensor, ""], seen: Float[Tensor, "b c t h w"]
+    ) -> Float[Tensor, "b c t h w"]:
+        """A prediction from ``seen`` with its given frames replaced by the given latents."""
+        latents = self.latents.to(x0.dtype)
+        if self.is_first_release:
+            c = preconditioning(sigma.float(), self.sigma_data)
+            latents = latents + c.c_skip * (1 - c.c_out) * seen.to(x0.dtype)
+        return torch.where(self._active(sigma), latents, x0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +99,7 @@ def _evaluate(denoiser: Denoiser, x: Tensor, sigma: Tensor, given: GivenFrames |
     if given is None:
         return _Evaluation(sigma=sigma, seen=x, x0=denoiser(x, sigma))
     seen = given.mix(x, sigma)
-    return _Evaluation(sigma=sigma, seen=seen, x0=given.replace(denoiser(seen, sigma), sigma))
+    return _Evaluation(sigma=sigma, seen=seen, x0=given.replace(denoiser(seen, sigma), sigma, seen))
 
 
 def _sample(

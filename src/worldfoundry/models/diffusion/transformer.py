@@ -11,171 +11,49 @@ normalised raw sinusoid of the noise level, the MLP of it enters through the sha
 Source: arXiv 2501.03575. State-dict names are those of the published networks (prefix ``net.`` removed).
 """
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F  # noqa: N812  the name the field uses
 from einops import rearrange
-from einops.layers.torch import Rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.models.common.attention import Attention, RMSNorm
-from worldfoundry.models.common.embeddings import LearnedPositions, Sinusoid
+from worldfoundry.models.common.embeddings import LearnedPositions, Sinusoid, grid_sines, sinusoid
 from worldfoundry.models.common.rope import rope_cos_sin
+from worldfoundry.models.diffusion.conditions import (
+    NONE,
+    Conditions,
+    channels_before_padding,
+    channels_behind_padding,
+    check_conditions,
+    variant_modules,
+)
 from worldfoundry.models.diffusion.config import DiTConfig
-
-Rope = tuple[Float[Tensor, "n half"], Float[Tensor, "n half"]]
-
-
-def _linear(dim_in: int, dim_out: int) -> nn.Linear:
-    return nn.Linear(dim_in, dim_out, bias=False)
-
-
-def _modulation(dim: int, rank: int, parts: int) -> nn.Sequential:
-    return nn.Sequential(nn.SiLU(), _linear(dim, rank), _linear(rank, parts * dim))
-
-
-def _modulate(
-    x: Float[Tensor, "b n d"], shift: Float[Tensor, "b d"], scale: Float[Tensor, "b d"]
-) -> Float[Tensor, "b n d"]:
-    return F.layer_norm(x, x.shape[-1:], eps=1e-6) * (1 + scale[:, None]) + shift[:, None]
+from worldfoundry.models.diffusion.layers import (
+    Block,
+    Branch,
+    CrossAttention,
+    FinalLayer,
+    PatchEmbedding,
+    Rope,
+    RopeBuffer,
+    SelfAttention,
+    TimestepMLP,
+)
 
 
-class PatchEmbedding(nn.Module):
-    """Latents to tokens."""
-
-    def __init__(self, config: DiTConfig):
-        super().__init__()
-        p, r = config.patch_spatial, config.patch_temporal
-        order = Rearrange("b c (t r) (h m) (w n) -> b (t h w) (c r m n)", r=r, m=p, n=p)
-        self.proj = nn.Sequential(order, _linear(config.in_channels * r * p * p, config.model_channels))
-
-    def forward(self, x: Float[Tensor, "b c t h w"]) -> Float[Tensor, "b n d"]:
-        """One token for each patch."""
-        return self.proj(x)
-
-
-class TimestepMLP(nn.Module):
-    """The part of the modulation that all branches share."""
-
-    def __init__(self, dim: int):
-        super().__init__()
-        self.linear_1 = _linear(dim, dim)
-        self.linear_2 = _linear(dim, 3 * dim)
-
-    def forward(self, s: Float[Tensor, "b d"]) -> Float[Tensor, "b d3"]:
-        """Shift, scale and gate, side by side."""
-        return self.linear_2(F.silu(self.linear_1(s)))
-
-
-class RopeBuffer(nn.Module):
-    """Holds the one buffer that the published layout stores for the rotary embedding; nothing reads it."""
-
-    seq: Tensor
-
-    def __init__(self, length: int):
-        super().__init__()
-        self.register_buffer("seq", torch.arange(length, dtype=torch.float32))
-
-
-class SelfAttention(nn.Module):
-    """Every token attends to every token of the clip."""
-
-    def __init__(self, dim: int, num_heads: int):
-        super().__init__()
-        self.attn = Attention(dim, dim, num_heads)
-
-    def forward(self, x: Float[Tensor, "b n d"], rope: Rope) -> Float[Tensor, "b n d"]:
-        """Attend."""
-        return self.attn(x, x, rope)
-
-
-class CrossAttention(nn.Module):
-    """Every token attends to every text row, without a mask; a zero row is a sink that adds nothing."""
-
-    def __init__(self, dim: int, text_dim: int, num_heads: int):
-        super().__init__()
-        self.attn = Attention(dim, text_dim, num_heads)
-
-    def forward(self, x: Float[Tensor, "b n d"], text: Float[Tensor, "b m e"]) -> Float[Tensor, "b n d"]:
-        """Attend."""
-        return self.attn(x, text)
-
-
-class MLP(nn.Module):
-    """Two linear layers around the exact GELU."""
-
-    def __init__(self, dim: int, hidden_dim: int):
-        super().__init__()
-        self.layer1 = _linear(dim, hidden_dim)
-        self.layer2 = _linear(hidden_dim, dim)
-
-    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n d"]:
-        """Each token on its own."""
-        return self.layer2(F.gelu(self.layer1(x)))
-
-
-class Branch(nn.Module):
-    """A residual branch: adaptive norm, one of the three blocks above, gate."""
-
-    def __init__(self, block: nn.Module, dim: int, rank: int):
-        super().__init__()
-        self.block = block
-        self.adaLN_modulation = _modulation(dim, rank, 3)
-
-    def forward(
-        self,
-        x: Float[Tensor, "b n d"],
-        e: Float[Tensor, "b d"],
-        shared: Float[Tensor, "b d3"],
-        *given: Rope | Tensor,
-    ) -> Float[Tensor, "b n d"]:
-        """Add the branch to ``x``; ``given`` is what its block reads besides ``x``."""
-        shift, scale, gate = (self.adaLN_modulation(e) + shared).chunk(3, dim=-1)
-        return x + gate[:, None] * self.block(_modulate(x, shift, scale), *given)
-
-
-class Block(nn.Module):
-    """Self-attention, cross-attention and MLP, each as a branch."""
-
-    def __init__(self, config: DiTConfig):
-        super().__init__()
-        d, rank = config.model_channels, config.adaln_lora_dim
-        parts = {"0": SelfAttention(d, config.num_heads), "2": MLP(d, int(config.mlp_ratio * d))}
-        if config.text_channels:
-            parts["1"] = CrossAttention(d, config.text_channels, config.num_heads)
-        self.blocks = nn.ModuleDict({name: Branch(parts[name], d, rank) for name in sorted(parts)})
-
-    def forward(
-        self,
-        x: Float[Tensor, "b n d"],
-        e: Float[Tensor, "b d"],
-        shared: Float[Tensor, "b d3"],
-        rope: Rope,
-        text: Float[Tensor, "b m e"] | None,
-    ) -> Float[Tensor, "b n d"]:
-        """Without text the cross-attention is skipped: it would add exactly zero."""
-        x = self.blocks["0"](x, e, shared, rope)
-        if text is not None:
-            x = self.blocks["1"](x, e, shared, text)
-        return self.blocks["2"](x, e, shared)
-
-
-class FinalLayer(nn.Module):
-    """Tokens to patches."""
-
-    def __init__(self, config: DiTConfig):
-        super().__init__()
-        d, patch = config.model_channels, config.patch_spatial**2 * config.patch_temporal
-        self.linear = _linear(d, patch * config.latent_channels)
-        self.adaLN_modulation = _modulation(d, config.adaln_lora_dim, 2)
-
-    def forward(
-        self, x: Float[Tensor, "b n d"], e: Float[Tensor, "b d"], shared: Float[Tensor, "b d3"]
-    ) -> Float[Tensor, "b n p"]:
-        """Modulated norm, then one linear layer."""
-        shift, scale = (self.adaLN_modulation(e) + shared[:, : 2 * x.shape[-1]]).chunk(2, dim=-1)
-        return self.linear(_modulate(x, shift, scale))
+def _init(module: nn.Module, generator: torch.Generator | None) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight, generator=generator)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, generator=generator)
+    elif isinstance(module, RMSNorm):
+        nn.init.ones_(module.weight)
 
 
 class DiffusionTransformer(nn.Module):
@@ -187,11 +65,14 @@ class DiffusionTransformer(nn.Module):
         d = config.model_channels
         self.x_embedder = PatchEmbedding(config)
         self.pos_embedder = RopeBuffer(max(config.max_grid))
-        self.extra_pos_embedder = LearnedPositions(d, config.max_grid)
+        if config.positions == "learned":
+            self.extra_pos_embedder = LearnedPositions(d, config.max_grid)
         self.t_embedder = nn.Sequential(Sinusoid(d), TimestepMLP(d))
         self.affline_norm = RMSNorm(d)
         self.blocks = nn.ModuleDict({f"block{i}": Block(config) for i in range(config.num_blocks)})
         self.final_layer = FinalLayer(config)
+        for name, module in variant_modules(config).items():
+            self.add_module(name, module)
         if not self.x_embedder.proj[1].weight.is_meta:
             self.init_weights(generator)
 
@@ -200,7 +81,8 @@ class DiffusionTransformer(nn.Module):
         """Draw every parameter anew.
 
         ==========================================  ==============================
-        every linear layer not named below          Xavier uniform
+        every linear layer not named below          Xavier uniform, bias 0
+        embeddings of views and tokens              normal
         ``t_embedder.1.linear_1 linear_2``          normal, standard deviation 0.02
         ``adaLN_modulation.2`` of every branch      0, so that every gate is shut
         ``extra_pos_embedder``                      normal 0.02, cut at +-2
@@ -211,18 +93,22 @@ class DiffusionTransformer(nn.Module):
         The gates open through the shared part, so they are small, not zero, at the start.
         """
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.xavier_uniform_(module.weight, generator=generator)
-            elif isinstance(module, RMSNorm):
-                nn.init.ones_(module.weight)
+            _init(module, generator)
         for linear in self.t_embedder[1].children():
             nn.init.normal_(linear.get_parameter("weight"), std=0.02, generator=generator)
         for module in self.modules():
             if isinstance(module, Branch):
                 nn.init.zeros_(module.adaLN_modulation.get_parameter("2.weight"))
-        for table in self.extra_pos_embedder.parameters():
-            nn.init.trunc_normal_(table, std=0.02, generator=generator)
+        if self.config.positions == "learned":
+            for table in self.extra_pos_embedder.parameters():
+                nn.init.trunc_normal_(table, std=0.02, generator=generator)
         self.pos_embedder.seq.copy_(torch.arange(len(self.pos_embedder.seq)))
+
+    def attentions(self, kind: Literal["self", "cross"], num_blocks: int | None = None) -> list[Attention]:
+        """Those of the first blocks, or of all."""
+        wanted = SelfAttention if kind == "self" else CrossAttention
+        blocks = list(self.blocks.values())[:num_blocks]
+        return [m.attn for block in blocks for m in block.modules() if isinstance(m, wanted)]
 
     def forward(
         self,
@@ -233,17 +119,19 @@ class DiffusionTransformer(nn.Module):
         fps: Float[Tensor, " b"] | float | None = None,
         condition_mask: Float[Tensor, "b 1 t h w"] | None = None,
         padding_mask: Float[Tensor, "b 1 ph pw"] | None = None,
+        conditions: Conditions = NONE,
     ) -> Float[Tensor, "b c t h w"]:
         """Predict F from latents already scaled by ``c_in``.
 
         ``fps`` is one rate for the whole batch (of a tensor, the first element counts), None for images. ``condition_mask``
-        is 1 on given frames. ``padding_mask`` is 1 on padded pixels, at any resolution; None means no padding.
+        is 1 on given frames. ``padding_mask`` is 1 on padded pixels, at any resolution; None means no padding. Of several
+        views the latent frames stand view after view, and so do the rows of ``text``.
         """
+        check_conditions(self.config, conditions)
         grid = self._grid(x)
-        tokens = self.x_embedder(self._with_masks(x, condition_mask, padding_mask))
-        s = self.t_embedder[0](c_noise).to(x.dtype)
-        shared, e = self.t_embedder[1](s), self.affline_norm(s)
-        positions = self.extra_pos_embedder(*grid).flatten(0, 2)
+        tokens = self.x_embedder(self._with_channels(x, condition_mask, padding_mask, conditions))
+        shared, e = self._modulation(c_noise, conditions, x.dtype)
+        positions = self._positions(grid, x.device)
         rope = self._rope(grid, fps, x.device)
         text = None if text is None or text.shape[1] == 0 else text
         if text is not None and not self.config.text_channels:
@@ -251,23 +139,46 @@ class DiffusionTransformer(nn.Module):
                 "this network takes no text (text_channels=0); leave it out or use a network that does"
             )
         for block in self.blocks.values():
-            tokens = block(tokens + positions, e, shared, rope, text)
+            tokens = block(tokens if positions is None else tokens + positions, e, shared, rope, text)
         p, r = self.config.patch_spatial, self.config.patch_temporal
         order = "b (t h w) (m n r c) -> b c (t r) (h m) (w n)"
         t, h, w = grid
+        t = t * self.config.num_views
         return rearrange(self.final_layer(tokens, e, shared), order, t=t, h=h, w=w, m=p, n=p, r=r)
 
+    def _modulation(
+        self, c_noise: Tensor, conditions: Conditions, dtype: torch.dtype
+    ) -> tuple[Tensor, Tensor]:
+        """The part that all branches share, and the vector that drives each branch's own."""
+        s = self.t_embedder[0](c_noise).to(dtype)
+        shared = self.t_embedder[1](s)
+        if conditions.action is not None:
+            shared = shared + self.get_submodule("action_embedder_B_3D")(conditions.action.to(dtype))
+        if conditions.augment_c_noise is not None:
+            s = s + sinusoid(conditions.augment_c_noise, s.shape[-1]).to(dtype)
+        return shared, self.affline_norm(s)
+
     def _grid(self, x: Tensor) -> tuple[int, int, int]:
+        """Tokens of one view along time, rows and columns."""
         p, r = self.config.patch_spatial, self.config.patch_temporal
-        for axis, size, patch, most in zip("thw", x.shape[2:], (r, p, p), self.config.max_grid, strict=True):
+        (*_, t, h, w), views = x.shape, self.config.num_views
+        if t % views:
+            raise DataError(
+                f"latent frames must be as many for each of {views} views, got {t} in all; give whole views"
+            )
+        sizes = (t // views, h, w)
+        for axis, size, patch, most in zip("thw", sizes, (r, p, p), self.config.max_grid, strict=True):
             if size % patch or size > most * patch:
                 raise DataError(
                     f"latent axis {axis} must be a multiple of {patch} and at most {most * patch}, got {size}; "
                     "resize the clip or build the network with a larger max_latent size"
                 )
-        return x.shape[2] // r, x.shape[3] // p, x.shape[4] // p
+        return sizes[0] // r, h // p, w // p
 
-    def _with_masks(self, x: Tensor, condition_mask: Tensor | None, padding_mask: Tensor | None) -> Tensor:
+    def _with_channels(
+        self, x: Tensor, condition_mask: Tensor | None, padding_mask: Tensor | None, conditions: Conditions
+    ) -> Tensor:
+        """The published order: latents, condition mask, rays or tokens, padding mask, views, trajectory."""
         channels = [x]
         if self.config.has_condition_mask != (condition_mask is not None):
             verb = "needs" if self.config.has_condition_mask else "takes no"
@@ -276,6 +187,7 @@ class DiffusionTransformer(nn.Module):
             )
         if condition_mask is not None:
             channels.append(condition_mask.to(x.dtype))
+        channels += channels_before_padding(self, x, conditions)
         if not self.config.has_padding_mask and padding_mask is not None:
             raise ConfigError("this network takes no padding_mask (has_padding_mask=False); leave it out")
         if self.config.has_padding_mask:
@@ -285,7 +197,19 @@ class DiffusionTransformer(nn.Module):
                 else F.interpolate(padding_mask, x.shape[3:])[:, :, None]
             )
             channels.append(mask.to(x.dtype).expand(len(x), 1, *x.shape[2:]))
+        channels += channels_behind_padding(self, self.config, x, conditions)
         return torch.cat(channels, dim=1)
+
+    def _positions(self, grid: tuple[int, int, int], device: torch.device) -> Tensor | None:
+        """What is added before every block; each view begins anew."""
+        if self.config.positions == "none":
+            return None
+        if self.config.positions == "learned":
+            table = self.extra_pos_embedder(*grid).flatten(0, 2)
+        else:
+            dtype = self.x_embedder.proj[1].weight.dtype
+            table = grid_sines(grid, self.config.model_channels, dtype=dtype, device=device)
+        return self._in_each_view(table)
 
     def _rope(self, grid: tuple[int, int, int], fps: Tensor | float | None, device: torch.device) -> Rope:
         if fps is None and grid[0] > 1:
@@ -293,6 +217,14 @@ class DiffusionTransformer(nn.Module):
                 f"fps may be None only for images (one latent frame), got {grid[0]}; pass the frame rate"
             )
         rate = float(fps[0]) if isinstance(fps, Tensor) else fps
-        table = self.extra_pos_embedder.pos_emb_t
-        dtype = table.dtype if self.config.rope_precision == "weights" else torch.float32
-        return rope_cos_sin(grid, self.config.head_dim, self.config.rope_ratios, rate, dtype, device)
+        precision = self.config.rope_precision
+        dtype = self.x_embedder.proj[1].weight.dtype if precision == "weights" else torch.float32
+        stored = torch.bfloat16 if precision == "rounded" else dtype
+        cos, sin = rope_cos_sin(
+            grid, self.config.head_dim, self.config.rope_ratios, rate, dtype, device, stored
+        )
+        return self._in_each_view(cos), self._in_each_view(sin)
+
+    def _in_each_view(self, table: Tensor) -> Tensor:
+        views = self.config.num_views
+        return table if views == 1 else table.repeat(views, 1)

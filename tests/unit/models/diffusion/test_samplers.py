@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -76,8 +77,8 @@ def test_below_their_noise_level_given_frames_are_denoised_like_the_others():
     )
     x, above, below = noise(3), torch.tensor(0.6), torch.tensor(0.5)
     assert torch.equal(given.mix(x, below), x)
-    assert torch.equal(given.replace(x, below), x)
-    assert torch.equal(given.replace(x, above)[:, :, 0], given.latents[:, :, 0])
+    assert torch.equal(given.replace(x, below, x), x)
+    assert torch.equal(given.replace(x, above, x)[:, :, 0], given.latents[:, :, 0])
     assert not torch.equal(given.mix(x, above)[:, :, 0], x[:, :, 0])
     assert torch.equal(given.mix(x, above)[:, :, 1:], x[:, :, 1:])
 
@@ -86,3 +87,19 @@ def test_the_state_keeps_its_precision():
     x = (80 * noise()).bfloat16()
     assert sample_edm_euler(normal_denoiser, x, edm_euler_sigmas(3)).dtype == torch.bfloat16
     assert sample_res(normal_denoiser, x, res_sigmas(3)).dtype == torch.float32
+
+
+def test_the_first_release_makes_given_frames_too_large():
+    latents = torch.full((1, 2, 2, 2, 2), 0.5)
+    given = GivenFrames(
+        latents=latents,
+        indicator=given_indicator(torch.tensor([1]), 2),
+        noise=torch.zeros_like(latents),
+        augment_sigma=1e-4,
+    )
+    first, later = (
+        sample_edm_euler(lambda x, _: x * 0, latents * 80, edm_euler_sigmas(35), given=g)[:, :, 0].mean()
+        for g in (replace(given, is_first_release=True), given)
+    )
+    assert later == pytest.approx(0.5, abs=1e-3)
+    assert first > 1.5 * later
