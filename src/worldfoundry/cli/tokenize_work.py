@@ -19,8 +19,9 @@ from worldfoundry.core.errors import ConfigError
 from worldfoundry.data.video_write import VideoWriter, write_image
 from worldfoundry.evaluate.metrics import frame_mse, psnr_from_mse
 from worldfoundry.inference.latent_file import LatentReader, LatentWriter
+from worldfoundry.inference.latent_origin import check_origin, origin_facts
 from worldfoundry.inference.pieces import Coder, Piece, Plan, iter_pieces, plan_pieces
-from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
+from worldfoundry.models.pretrained.release import load_tokenizer
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
 from worldfoundry.models.tokenizer.quantize import codebook_usage, count_codes, num_bits
@@ -50,13 +51,8 @@ def encode(options: "EncodeArgs") -> str:
             if not writer.num_latents:
                 writer.facts["start_seconds"] = repr(piece.start_seconds)
             writer.append(latents)
-        writer.facts |= {
-            "model": options.model,
-            "parts": tokenizer.parts,
-            "weights_sha256_16": tensors_digest(tokenizer.state_dict()),
-            "fps": repr(plan.fps),
-            "normalised": str(options.normalise).lower(),
-        }
+        writer.facts |= origin_facts(tokenizer, model=options.model, normalised_by=statistics)
+        writer.facts["fps"] = repr(plan.fps)
     facts = {codes.name: list(writer.shape), "pixels": list(plan.pixels), **writer.facts, **codes.facts()}
     return _say(options, {**facts, "bytes": options.out.stat().st_size})
 
@@ -68,7 +64,7 @@ def decode(options: "DecodeArgs") -> str:
         model = options.model or reader.facts.get("model", "")
         options = replace(options, model=model, overwrite=True)  # what may be overwritten was asked before
         tokenizer = load_tokenizer(options.model, options=options.opening)
-        statistics = _check_origin(options, reader, tokenizer)
+        statistics = check_origin(reader, tokenizer, model=options.model)
         coder = _coder(options, tokenizer)
         each = max(1, options.chunk_frames // tokenizer.spec.temporal_stride)
         num_latents, fps = reader.num_latents, float(reader.facts["fps"])
@@ -193,40 +189,6 @@ def _statistics(model: str, tokenizer: WaveletTokenizer, plan: Plan) -> LatentSt
         raise ConfigError(
             f"--normalise takes clips of at most {longest} frames, for which there are statistics, got {plan.num_frames}; cut "
             "the video, or store latents as they are"
-        )
-    return tokenizer.statistics
-
-
-def _check_origin(
-    options: "DecodeArgs", reader: LatentReader, tokenizer: WaveletTokenizer
-) -> LatentStatistics | None:
-    """Refuse latents of another tokenizer; the statistics that undo what was done to them, if anything was."""
-    spec = tokenizer.spec
-    facts, found = reader.facts, tensors_digest(tokenizer.state_dict())
-    origin = f"{options.source} was encoded with {facts.get('model')!r}"
-    if facts.get("parts", "whole") != tokenizer.parts:
-        sys.stderr.write(
-            f"{origin} ({facts.get('parts', 'whole')}), --model {options.model!r} holds the {tokenizer.parts}: whether they "
-            "belong together cannot be checked\n"
-        )
-    elif facts.get("weights_sha256_16") != found:
-        raise ConfigError(
-            f"{origin} (weights {facts.get('weights_sha256_16')}), got --model {options.model!r} (weights {found}); decode with "
-            "the model that encoded"
-        )
-    width = 0 if reader.codebook_size else reader.shape[1]
-    if reader.codebook_size != spec.codebook_size or (width and width != spec.latent_channels):
-        expected = f"{spec.codebook_size} codes" if spec.codebook_size else f"{spec.latent_channels} channels"
-        got = f"{reader.codebook_size} codes" if reader.codebook_size else f"{width} channels"
-        raise ConfigError(
-            f"{origin} and has {got}, --model {options.model!r} has {expected}; decode with the model that encoded"
-        )
-    if facts.get("normalised") != "true":
-        return None
-    if tokenizer.statistics is None:
-        raise ConfigError(
-            f"{origin} and normalised, got --model {options.model!r} without latent statistics; put mean_std.pt beside its "
-            "weights"
         )
     return tokenizer.statistics
 

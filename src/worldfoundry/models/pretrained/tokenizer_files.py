@@ -140,8 +140,7 @@ def _statistics(source: Source, config: TokenizerConfig) -> LatentStatistics | N
     elif source.statistics is None:
         return None
     elif source.statistics.suffix == ".safetensors":
-        tensors = _read_file(source.statistics)
-        return LatentStatistics(mean=tensors["mean"], std=tensors["std"])
+        return _native_statistics(source.statistics, config.latent_channels)
     else:
         content = _read_pickle(source.statistics)
         if not isinstance(content, (tuple, list)) or not all(isinstance(x, Tensor) for x in content):
@@ -154,6 +153,21 @@ def _statistics(source: Source, config: TokenizerConfig) -> LatentStatistics | N
             f"{source.statistics or source.config} must hold mean and std, got {len(pair)} tensors; fetch it again"
         )
     return LatentStatistics.from_flat(pair[0], pair[1], latent_channels=config.latent_channels)
+
+
+def _native_statistics(path: Path, latent_channels: int) -> LatentStatistics:
+    tensors = _read_file(path)
+    if sorted(tensors) != ["mean", "std"]:
+        raise CheckpointError(
+            f"{path} must hold mean and std, got {sorted(tensors)}; convert the release again"
+        )
+    found = LatentStatistics(mean=tensors["mean"], std=tensors["std"])
+    if len(found.mean) != latent_channels:
+        raise CheckpointError(
+            f"{path} must be of {latent_channels} channels, those of its tokenizer, got {len(found.mean)}; take both files of "
+            "one release"
+        )
+    return found
 
 
 def _release(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -> ReleaseConfig:
