@@ -163,6 +163,11 @@ class TokenizerObjective:
         require_positive(
             "objective", crop=self.crop, num_frames=self.num_frames, images_per_clip=self.images_per_clip
         )
+        if self.model.is_variational:
+            raise ConfigError(
+                "objective.model.is_variational must be false, got true: no loss here holds the posterior to a normal "
+                "distribution (KL divergence), so its variances would stay untrained; train a deterministic tokenizer"
+            )
         if (self.num_frames - 1) % self.model.temporal_stride or self.crop % self.model.spatial_stride:
             raise ConfigError(
                 f"objective.num_frames must be 1 + a multiple of {self.model.temporal_stride} and crop a multiple of "

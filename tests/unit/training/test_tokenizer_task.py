@@ -40,6 +40,12 @@ def clip_set(tmp_path):
     return str(write_clip_set(tmp_path / "clips", rows, num_clips=4, fps=10.0).folder)
 
 
+def test_a_variational_tokenizer_is_refused_for_there_is_no_loss_of_its_posterior():
+    objective = RECIPES.get("wavetok-c-t4s8z16-nano-debug")().objective
+    with pytest.raises(ConfigError, match=r"objective.model.is_variational must be false.*KL"):
+        replace(objective, model=replace(objective.model, is_variational=True))
+
+
 @pytest.fixture
 def staged(clip_set):
     """Every loss, one stage a step; the judge learns from step 2 on and counts from step 3."""

@@ -24,7 +24,7 @@ from worldfoundry.models.pretrained.opened import Opened
 from worldfoundry.models.pretrained.source import OpenOptions, Source, find_source
 from worldfoundry.models.pretrained.torchscript import read_torchscript
 from worldfoundry.models.tokenizer.config import TokenizerConfig
-from worldfoundry.models.tokenizer.infer import infer_config, stored_levels
+from worldfoundry.models.tokenizer.infer import has_every_resampler, infer_config, stored_levels
 from worldfoundry.models.tokenizer.network import Parts, WaveletTokenizer
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
 from worldfoundry.models.tokenizer.official import (
@@ -189,7 +189,7 @@ def _release(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) 
         )
         return release
     known = RELEASED.get(source.release)
-    strides = options.strides or _ambiguous_strides(state, known)
+    strides = options.strides or _ambiguous_strides(source, state, known)
     config = infer_config(state, norm_groups=1, strides=strides, fsq_levels=_levels(source, options, state))
     config = replace(config, norm_groups=_norm_groups(source, options, config))
     if known is not None:
@@ -216,15 +216,18 @@ def _levels(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -
     return stored or (() if source.layout == "diffusers" or is_export else None)
 
 
-def _ambiguous_strides(state: Mapping[str, Tensor], known: TokenizerConfig | None) -> tuple[int, int] | None:
-    """Strides of a release by its name, where the weights cannot tell them."""
-    if known is None or parts_of(state) != "whole":
+def _ambiguous_strides(
+    source: Source, state: Mapping[str, Tensor], known: TokenizerConfig | None
+) -> tuple[int, int] | None:
+    """Strides of whole or half by its name or the configuration beside it, where the weights cannot tell them."""
+    if not has_every_resampler(state):
         return None
-    try:
-        infer_config(state, norm_groups=1)
-    except CheckpointError:
-        return known.temporal_stride, known.spatial_stride
-    return None
+    if source.layout == "diffusers":
+        assert source.config is not None, "weights of diffusers lie beside their configuration"
+        fields = json.loads(source.config.read_text(encoding="utf-8"))
+        time, space = (fields.get(f"{axis}_compression_ratio") for axis in ("temporal", "spatial"))
+        return (time, space) if time and space else None
+    return None if known is None else (known.temporal_stride, known.spatial_stride)
 
 
 def _norm_groups(source: Source, options: OpenOptions, config: TokenizerConfig) -> int:

@@ -44,9 +44,9 @@ class TokenizerStream:
     ) -> Float[Tensor, "b cz tz hz wz"] | Int[Tensor, "b tz hz wz"]:
         """Latents or indices of the next frames: first 1 + a multiple of the temporal stride, then multiples of it."""
         past = self._continue("pixels", pixels, self.encoder_past)
-        codes = self.tokenizer.encode_codes(pixels, past, tile=self.tile)
+        latents = self.tokenizer.encode_piece(pixels, past, tile=self.tile)
         self.encoder_past = (_shape(pixels), *past.kept)
-        return codes if self.tokenizer.fsq is None else self.tokenizer.fsq.indices(codes)
+        return latents
 
     def decode(
         self, latents: Float[Tensor, "b cz tz hz wz"] | Int[Tensor, "b tz hz wz"]
