@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from worldfoundry.models.pretrained.config import ReleaseConfig
-from worldfoundry.models.pretrained.release import load_tokenizer
+from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
 from worldfoundry.models.tokenizer.discretise import start_from_continuous
 from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.losses import Consistency, consistency, cut_windows, join_windows
@@ -32,11 +32,15 @@ class TokenizerTask:
         self.clips = open_clips(config, objective)
         self.network = WaveletTokenizer(objective.model)
         initialise(self.network, torch.Generator().manual_seed(config.seed))
+        inputs: dict[str, str] = {}
         if objective.trunk_from:
             clips = self._clips(_TRUNK_CLIPS, torch.Generator().manual_seed(config.seed), step=0)
-            start_from_continuous(self.network, load_tokenizer(objective.trunk_from), clips)
+            trunk = load_tokenizer(objective.trunk_from)
+            inputs["objective.trunk_from"] = tensors_digest(trunk.state_dict())
+            start_from_continuous(self.network, trunk, clips)
         self.network.to(device)
         self.losses = TokenizerLosses(objective, seed=config.seed, device=device)
+        self.inputs = inputs | self.losses.inputs
         self._judged: tuple[Tensor, Tensor] | None = None  # of the step in hand, between its two updates
         self.opponent = None
         if self.losses.judge is not None:

@@ -1,10 +1,12 @@
 """The tokenizer's stages: which losses count when, batches of images and shapes, and a judge that resumes."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from worldfoundry.core.errors import CheckpointError, ConfigError
 from worldfoundry.core.runs import read_jsonl
@@ -250,3 +252,71 @@ def test_raft_is_asked_for_by_its_file(monkeypatch, tmp_path):
     estimate = load_raft(tmp_path / "raft.pth")
     x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(estimate(x, 2 * x), 3 * x[:, :2])
+    for broken, says in (
+        (torch.ones(3), "must be a state dict, got Tensor"),
+        ({"other": torch.ones(3)}, "other weights"),
+    ):
+        torch.save(broken, tmp_path / "broken.pth")
+        with pytest.raises(CheckpointError, match=says):
+            load_raft(tmp_path / "broken.pth")
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match="must be a state dict of torchvision's RAFT-large"):
+        load_raft(tmp_path / "broken.pth")
+
+
+def test_a_run_does_not_go_on_with_another_extractor(staged, tmp_path, monkeypatch, capsys):
+    from worldfoundry.training import tokenizer_losses
+
+    train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    real = tokenizer_losses.load_extractor
+
+    def changed(source):
+        found = real(source)
+        next(found.parameters()).data.mul_(1.5)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tokenizer_losses, "load_extractor", changed)
+        with pytest.raises(
+            CheckpointError, match=r"was made with objective.features.extractor of weights \w+, got \w+"
+        ):
+            train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    run = train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    (path,) = run.glob("checkpoints/step-00000002/train_state.pt")
+    state = torch.load(path, weights_only=True)
+    del state["inputs"]  # as older versions wrote it
+    torch.save(state, path)
+    train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    assert "does not say with which objective.features.extractor" in capsys.readouterr().err
+
+
+def test_the_files_that_measure_and_start_are_known_by_their_content(staged, tmp_path, monkeypatch):
+    from worldfoundry.training import tokenizer_losses
+
+    (tmp_path / "raft.pth").write_bytes(b"weights")
+    monkeypatch.setattr(tokenizer_losses, "load_raft", lambda _path: None)
+    flow = replace(staged.objective.flow, estimator=str(tmp_path / "raft.pth"))
+    found = []
+    for content in (b"weights", b"others", b"weights"):
+        (tmp_path / "raft.pth").write_bytes(content)
+        objective = replace(staged.objective, flow=flow, crop=256, aspects=("1:1",))
+        made = tokenizer_losses.TokenizerLosses(objective, seed=0, device=torch.device("cpu"))
+        found.append(made.inputs["objective.flow.estimator"])
+    assert found[0] == found[2] != found[1]
+
+
+def test_a_run_does_not_go_on_with_another_trunk(clip_set, tmp_path):
+    config = RECIPES.get("wavetok-c-t4s8z16-nano-debug")()
+    config = replace(config, data=(clip_set,), steps=1)
+    start = train(config, runs_root=tmp_path / "first")
+    small = replace(config.objective.model, fsq_levels=(5, 5), latent_channels=2)
+    objective = replace(config.objective, model=small, trunk_from=str(tmp_path / "trunk"))
+    discrete = replace(config, recipe="d", objective=objective, steps=2)
+    shutil.copytree(start / "checkpoints" / "step-00000001", tmp_path / "trunk")
+    run = train(discrete, runs_root=tmp_path / "runs", stop_after=1)
+    weights = load_file(tmp_path / "trunk" / "model.safetensors")
+    weights["encoder.conv_in.0.conv3d.weight"] += 1
+    save_file(weights, tmp_path / "trunk" / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"objective.trunk_from of weights"):
+        train(discrete, runs_root=tmp_path / "runs")
+    assert list(run.glob("checkpoints/*")) == [run / "checkpoints" / "step-00000001"]

@@ -162,7 +162,9 @@ def test_a_half_of_an_old_export_is_understood_by_its_name_or_its_strides(files,
 
 
 def test_a_diffusers_folder_says_the_strides_that_two_levels_do_not(files, tmp_path):
-    model = files.tiny(CV, channel_multipliers=(1, 2), decoder_channel_multipliers=(1, 2, 2), temporal_stride=8)
+    model = files.tiny(
+        CV, channel_multipliers=(1, 2), decoder_channel_multipliers=(1, 2, 2), temporal_stride=8
+    )
     loaded = load_tokenizer(str(files.diffusers(model, tmp_path / "d")))
     assert loaded.spec == model.spec
     files.export(model, tmp_path / "o", files=("autoencoder",))
