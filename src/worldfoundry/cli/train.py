@@ -70,6 +70,10 @@ def run(args: list[str]) -> int:
     )
     if options.threads:
         importlib.import_module("torch").set_num_threads(options.threads)
+    trainer = importlib.import_module("worldfoundry.training.trainer")
+    with usage_errors(args):  # what the options name has to fit
+        trainer.resolve_device(options.config.device)
+        trainer.read_start(options.config)
     if options.dry_run:
         plan = importlib.import_module("worldfoundry.training.plan").plan(options.config)
         if options.json:
@@ -77,9 +81,7 @@ def run(args: list[str]) -> int:
         else:
             sys.stdout.write("".join(map(_plan_line, plan.items())))
         return 0
-    folder = importlib.import_module("worldfoundry.training.trainer").train(
-        options.config, runs_root=options.runs
-    )
+    folder = trainer.train(options.config, runs_root=options.runs)
     sys.stdout.write((json.dumps({"run": str(folder)}) if options.json else str(folder)) + "\n")
     return 0
 

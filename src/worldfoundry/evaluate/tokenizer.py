@@ -130,7 +130,7 @@ def _score_clip(
         recon = tokenizer.decode(latents).clone()
     if tokenizer.spec.codebook_size:
         found.codes = found.codes + count_codes(latents, tokenizer.spec.codebook_size)
-    bits = {MODEL: latent_bits(tokenizer.spec, latents, bits_per_number=config.latent_bits)}
+    bits = {MODEL: latent_bits(tokenizer.spec, latents.numel(), bits_per_number=config.latent_bits)}
     rows = {MODEL: recon}
     if config.baseline == "h264":
         video = encode_at_bits(clip.frames.pixels, fps=clip.frames.fps, bits=bits[MODEL])

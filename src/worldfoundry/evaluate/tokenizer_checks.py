@@ -14,9 +14,9 @@ from worldfoundry.protocols.models import Tokenizer, TokenizerSpec
 from worldfoundry.training.memory import peak_bytes
 
 
-def latent_bits(spec: TokenizerSpec, latents: Tensor, *, bits_per_number: int) -> int:
+def latent_bits(spec: TokenizerSpec, num_values: int, *, bits_per_number: int) -> int:
     """Bits of stored latents: packed indices, or numbers of ``bits_per_number``; no entropy coding."""
-    return latents.numel() * (num_bits(spec.codebook_size) if spec.codebook_size else bits_per_number)
+    return num_values * (num_bits(spec.codebook_size) if spec.codebook_size else bits_per_number)
 
 
 @torch.inference_mode()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from worldfoundry.core.config import from_json, to_json
 from worldfoundry.core.errors import CheckpointError, ConfigError
@@ -19,7 +19,15 @@ from worldfoundry.core.files import atomic_folder
 from worldfoundry.core.runs import append_jsonl, write_manifest
 from worldfoundry.data.video_write import write_image
 from worldfoundry.models.pretrained.config import read_release
-from worldfoundry.models.pretrained.release import load_tokenizer, load_weights, save_release
+from worldfoundry.models.pretrained.release import (
+    check_fit,
+    in_dtype,
+    load_tokenizer,
+    load_weights,
+    read_weights,
+    save_release,
+)
+from worldfoundry.training.clips import check_data
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
 from worldfoundry.training.objectives import Loss, Task
@@ -74,10 +82,14 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     ``stop_after`` ends this session after that many further steps, with a checkpoint; the next call goes on.
     """
     device = resolve_device(config.device)
+    check_data(config.data)
+    start = read_start(config)
     torch.use_deterministic_algorithms(device.type == "cpu")
     task = build_task(config, device)
-    if config.init_from:
-        _start_from(task.network, config)
+    if start is not None:
+        check_fit(task.network.state_dict(), start, Path(config.init_from))
+        task.network.load_state_dict(start)
+        del start  # of a large model it is worth its memory
     run = find_run(config, runs_root)  # last: data that cannot be used leaves no empty run
     average = copy.deepcopy(task.network).requires_grad_(False).eval()
     state = _State(config=config, run=run, task=task, average=average)
@@ -89,21 +101,27 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     return run
 
 
-def _start_from(network: nn.Module, config: TrainConfig) -> None:
-    """Give the network the weights of a release of the same configuration; a tokenizer's may be in any layout."""
+def read_start(config: TrainConfig) -> dict[str, Tensor] | None:
+    """Weights of the release to start from, of the same configuration; a tokenizer's may be in any layout. None: fresh ones."""
     objective = config.objective
+    if not config.init_from:
+        return None
     if isinstance(objective, TokenizerObjective):
         found = load_tokenizer(config.init_from)
+        if found.parts != "whole":
+            raise ConfigError(
+                f"train.init_from must be a whole tokenizer, got the {found.parts} alone of {config.init_from!r}; name both "
+                "halves"
+            )
         _check_same(config.init_from, found.config, objective.model)
-        network.load_state_dict(found.state_dict())
-        return
+        return found.state_dict()
     folder, release = read_release(config.init_from)
     if release.world is None:
         raise ConfigError(
             f"train.init_from must be a world model, got {config.init_from!r}, a {release.family}; name another"
         )
     _check_same(config.init_from, release.world.network, objective.model.network)
-    load_weights(network, folder / "model.safetensors")
+    return in_dtype(read_weights(folder / "model.safetensors"), torch.float32)
 
 
 def _check_same(name: str, found: Any, wanted: Any) -> None:

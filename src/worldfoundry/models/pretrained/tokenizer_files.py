@@ -43,11 +43,14 @@ def open_tokenizer(name: str, options: OpenOptions | None = None) -> Opened:
 
 def open_source(source: Source, options: OpenOptions) -> Opened:
     """Read the files of a tokenizer."""
+    own = _own_release(source)
     checks = [check_file(path, source.release) for path in _hashed(source)]
     known = source.release or next((check.release for check in checks if check.release), "")
     state, ignored = _read(source, options)
     parts = parts_of(state)
-    release = _release(replace(source, release=known), options, state)
+    release = _published(replace(source, release=known), options, state) if own is None else own
+    if own is not None:
+        _check_options(source, options, own)
     assert release.tokenizer is not None, "the release of a tokenizer has its configuration"
     with torch.device("meta"):
         expected = WaveletTokenizer(release.tokenizer, parts=parts).state_dict()
@@ -170,24 +173,32 @@ def _native_statistics(path: Path, latent_channels: int) -> LatentStatistics:
     return found
 
 
-def _release(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -> ReleaseConfig:
-    if source.layout == "native":
-        assert source.config is not None, "native weights lie beside their configuration"
-        release = load_config(ReleaseConfig, source.config)
-        if release.tokenizer is None:
-            raise CheckpointError(
-                f"{source.name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'"
-            )
-        own = release.tokenizer
-        _agree(options.norm_groups, own.norm_groups, f"{source.config} says")
-        _agree(options.fsq_levels, own.fsq_levels, f"{source.config} says", option="fsq_levels")
-        _agree(
-            options.strides,
-            (own.temporal_stride, own.spatial_stride),
-            f"{source.config} says",
-            option="strides",
+def _own_release(source: Source) -> ReleaseConfig | None:
+    """What our ``config.json`` says, None of files of others; another model than a tokenizer is a ``CheckpointError``."""
+    if source.layout != "native":
+        return None
+    assert source.config is not None, "native weights lie beside their configuration"
+    release = load_config(ReleaseConfig, source.config)
+    if release.tokenizer is None:
+        raise CheckpointError(
+            f"{source.name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'"
         )
-        return release
+    return release
+
+
+def _check_options(source: Source, options: OpenOptions, release: ReleaseConfig) -> None:
+    own = release.tokenizer
+    assert own is not None, "it was looked for before"
+    strides = (own.temporal_stride, own.spatial_stride)
+    for option, found in (
+        ("norm_groups", own.norm_groups),
+        ("fsq_levels", own.fsq_levels),
+        ("strides", strides),
+    ):
+        _agree(getattr(options, option), found, f"{source.config} says", option=option)
+
+
+def _published(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -> ReleaseConfig:
     known = RELEASED.get(source.release)
     strides = options.strides or _ambiguous_strides(source, state, known)
     config = infer_config(state, norm_groups=1, strides=strides, fsq_levels=_levels(source, options, state))

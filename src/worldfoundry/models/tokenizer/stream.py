@@ -30,10 +30,13 @@ class TokenizerStream:
     """
 
     def __init__(self, tokenizer: WaveletTokenizer, *, attended_latents: int = 0, tile: Tile | None = None):
-        if tokenizer.config.dimensions != "video" or attended_latents < 0:
+        if tokenizer.config.dimensions != "video":
             raise ConfigError(
-                f"a stream must be of a video tokenizer and attended_latents at least 0, got {tokenizer.config.dimensions} and "
-                f"{attended_latents}; encode images one by one"
+                f"a stream must be of a video tokenizer, got one of {tokenizer.config.dimensions}s; encode images one by one"
+            )
+        if attended_latents < 0:
+            raise ConfigError(
+                f"attended_latents must be at least 0, got {attended_latents}; 0 is all of the clip"
             )
         self.tokenizer, self.attended_latents, self.tile = tokenizer, attended_latents, tile
         self.encoder_past: tuple[State, ...] = ()
