@@ -94,4 +94,6 @@ def _plan_line(entry: tuple[str, Any]) -> str:
     if key == "missing_data":
         lines = [f"{folder}: {DATA_COMMANDS.get(folder, _ANY_DATA)}" for folder in value] or ["none"]
         return "".join(f"{'missing data' if k == 0 else '':<22} {line}\n" for k, line in enumerate(lines))
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
     return f"{key.replace('_', ' '):<22} {value}\n"

@@ -24,6 +24,20 @@ _TRUNK_CLIPS = 32
 """Clips that the first codes of a discrete tokenizer are fitted to."""
 
 
+def reconstruct(
+    network: WaveletTokenizer, objective: TokenizerObjective, x: Tensor, *, step: int
+) -> tuple[Tensor, Consistency | None]:
+    """Clips there and back: at once or, where consistency counts at ``step``, in windows, and how far these agree."""
+    c = objective.consistency
+    if not c.weight.at(step) or x.shape[2] == 1:
+        return network(x), None
+    windows = cut_windows(x, num_frames=c.num_frames, step=c.step)
+    latents = network.encode_codes(windows)
+    recon = network.decode(latents)
+    agreement = consistency(recon, latents, num_clips=len(x), step=c.step)
+    return join_windows(recon, num_clips=len(x), step=c.step), agreement
+
+
 class TokenizerTask:
     """Autoencode random crops; a step is one of clips or, every ``image_every`` steps, one of images."""
 
@@ -65,7 +79,7 @@ class TokenizerTask:
         else:
             x = self._clips(count, generator, step=step)
         x = x.to(self.device)
-        y, agreement = self._reconstruct(x, step)
+        y, agreement = reconstruct(self.network, self.objective, x, step=step)
         y = y.float()
         total, parts = self.losses.total(x, y, step=step)
         if agreement is not None:
@@ -73,16 +87,6 @@ class TokenizerTask:
             parts = {**parts, "consistency": agreement.frames.detach()}
         self._judged = (x, y.detach())
         return total, parts
-
-    def _reconstruct(self, x: Tensor, step: int) -> tuple[Tensor, Consistency | None]:
-        c = self.objective.consistency
-        if not c.weight.at(step) or x.shape[2] == 1:
-            return self.network(x), None
-        windows = cut_windows(x, num_frames=c.num_frames, step=c.step)
-        latents = self.network.encode_codes(windows)
-        recon = self.network.decode(latents)
-        agreement = consistency(recon, latents, num_clips=len(x), step=c.step)
-        return join_windows(recon, num_clips=len(x), step=c.step), agreement
 
     def _judge(self) -> Loss:
         assert self._judged is not None, "the judge learns behind the tokenizer, from the same batch"

@@ -320,3 +320,44 @@ def test_a_run_does_not_go_on_with_another_trunk(clip_set, tmp_path):
     with pytest.raises(CheckpointError, match=r"objective.trunk_from of weights"):
         train(discrete, runs_root=tmp_path / "runs")
     assert list(run.glob("checkpoints/*")) == [run / "checkpoints" / "step-00000001"]
+
+
+def test_flow_needs_crops_that_its_estimator_can_look_at():
+    from worldfoundry.data import optical_flow
+    from worldfoundry.training.tokenizer_config import DIS_LEAST_CROP
+
+    def objective(crop, aspects=("1:1",), estimator="opencv-dis-medium"):
+        flow = FlowLoss(weight=WeightSchedule(values=(0.1,)), estimator=estimator)
+        return TokenizerObjective(
+            model=RECIPES.get("wavetok-c-t4s8z16-nano-debug")().objective.model,
+            crop=crop,
+            aspects=aspects,
+            flow=flow,
+        )
+
+    assert optical_flow.LEAST_SIDE == DIS_LEAST_CROP
+    objective(24, ("1:1", "16:9"))  # 16 x 24
+    with pytest.raises(ConfigError, match="needs crops of 16 pixels a side or more, got 8 from crop 8"):
+        objective(8)
+    with pytest.raises(ConfigError, match=r"got 8 from crop 16 and aspects \('16:9',\)"):
+        objective(16, ("16:9",))
+    objective(256, estimator="raft.pth")
+    for crop, aspects, sides in (
+        (248, ("1:1",), r"\[248\]"),
+        (264, ("1:1",), r"\[264\]"),
+        (352, ("4:3",), r"\[264, 352\]"),
+    ):
+        with pytest.raises(ConfigError, match=f"all multiples of 16, got sides of {sides}"):
+            objective(crop, aspects, estimator="raft.pth")
+
+
+def test_pictures_that_opencv_cannot_take_are_refused_and_the_least_is_taken():
+    from worldfoundry.core.errors import DataError
+    from worldfoundry.data.optical_flow import LEAST_SIDE, dis_flow
+
+    rng = np.random.default_rng(0)
+    for size in ((LEAST_SIDE, LEAST_SIDE), (LEAST_SIDE, 256), (256, LEAST_SIDE)):
+        picture = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        assert dis_flow(picture, np.roll(picture, 1, axis=1)).shape == (*size, 2)
+    with pytest.raises(DataError, match="16 pixels a side or more, got 12x64"):
+        dis_flow(*np.zeros((2, 12, 64, 3), np.uint8))
