@@ -11,6 +11,7 @@ import tyro
 
 from worldfoundry.cli.parse import parse, usage_errors
 from worldfoundry.core.config import to_json
+from worldfoundry.models.pretrained.source import is_remote
 from worldfoundry.recipes.table import RECIPES
 from worldfoundry.training.config import TrainConfig
 
@@ -33,7 +34,7 @@ DATA_COMMANDS = {
     "datasets/debug": "worldfoundry simulate free-fall --clips 4 --num-frames 13 --format clip-set --out datasets/debug",
 }
 """What makes the data of the recipes."""
-_ANY_DATA = "make a clip set with 'worldfoundry simulate --format clip-set' or 'worldfoundry data prepare'"
+_ANY_DATA = "name a folder with --data (of a tokenizer: of videos), or make a clip set with 'worldfoundry simulate --format clip-set' or 'worldfoundry data prepare'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +74,8 @@ def run(args: list[str]) -> int:
     trainer = importlib.import_module("worldfoundry.training.trainer")
     with usage_errors(args):  # what the options name has to fit
         trainer.resolve_device(options.config.device)
-        trainer.read_start(options.config)
+        if not (options.dry_run and is_remote(options.config.init_from)):
+            trainer.read_start(options.config)
     if options.dry_run:
         plan = importlib.import_module("worldfoundry.training.plan").plan(options.config)
         if options.json:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
+from worldfoundry.models.pretrained.source import is_remote
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.training.config import TokenizerObjective, TrainConfig, WorldObjective
 from worldfoundry.training.memory import peak_bytes
@@ -81,8 +82,15 @@ def plan(config: TrainConfig) -> dict[str, Any]:
         "hours": round(seconds * batches * config.steps / 3600, 2),
         "device": device.type,
         "precision": config.precision,
+        **_start(config.init_from),
         "missing_data": [d for d in config.data if not _is_there(Path(d), config)],
     }
+
+
+def _start(init_from: str) -> dict[str, str]:
+    if not init_from:
+        return {}
+    return {"starts_from": f"{init_from}, fetched from the Hub" if is_remote(init_from) else init_from}
 
 
 def _is_there(data: Path, config: TrainConfig) -> bool:

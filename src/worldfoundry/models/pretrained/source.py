@@ -74,6 +74,12 @@ def find_source(name: str) -> Source:
     return _in_folder(name, fetch(repository, _PREFERENCES, lambda folder: _layout(folder) is not None))
 
 
+def is_remote(name: str) -> bool:
+    """Whether a name stands for a repository on the Hub, which may have to be fetched first."""
+    is_here = name in shipped_names() or Path(name).exists()
+    return not is_here and (name in RELEASED or is_hub_name(name))
+
+
 def _of_file(name: str, path: Path) -> Source:
     beside = path.parent / "config.json"
     config = beside if beside.is_file() else None
