@@ -34,7 +34,10 @@ DATA_COMMANDS = {
     "datasets/debug": "worldfoundry simulate free-fall --clips 4 --num-frames 13 --format clip-set --out datasets/debug",
 }
 """What makes the data of the recipes."""
-_ANY_DATA = "name a folder with --data (of a tokenizer: of videos), or make a clip set with 'worldfoundry simulate --format clip-set' or 'worldfoundry data prepare'"
+_ANY_DATA = (
+    "name a folder with --data (of a tokenizer: of videos), or make a clip set with 'worldfoundry simulate --format clip-set' or "
+    "'worldfoundry data prepare'"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
