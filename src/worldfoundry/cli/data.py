@@ -29,6 +29,8 @@ class InspectArgs:
 
     paths: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Video files, folders of videos, clip sets, WebDataset shards, or LeRobot data sets."""
+    decode: bool = False
+    """Also decode every video of a folder to its end, which finds damage inside of them; it takes its time."""
     sheet: Path | None = None
     """Also write a picture (.png) of the first clips of one data set."""
     json: bool = False
@@ -107,7 +109,7 @@ class PrepareArgs:
 
 def inspect(args: InspectArgs) -> int:
     """Say what videos or clip sets are; 1 if one of them cannot be used, which does not stop the others."""
-    rows = [row for path in args.paths for row in _inspect(path)]
+    rows = [row for path in args.paths for row in _inspect(path, decode=args.decode)]
     if args.sheet is not None:
         stored = importlib.import_module("worldfoundry.data.stored.inspect")
         stored.write_sheet(_opened(args.paths[0]), args.sheet)
@@ -125,15 +127,15 @@ def inspect(args: InspectArgs) -> int:
     return int(any("error" in row or row.get("problems") for row in rows))
 
 
-def _inspect(path: Path) -> list[dict[str, object]]:
+def _inspect(path: Path, *, decode: bool) -> list[dict[str, object]]:
     """A row for the clip set, or one for each video; what cannot be used has a row with its error."""
     try:
-        return _rows(path)
+        return _rows(path, decode=decode)
     except DataError as error:
         return [{"path": str(path), "error": str(error)}]
 
 
-def _rows(path: Path) -> list[dict[str, object]]:
+def _rows(path: Path, *, decode: bool) -> list[dict[str, object]]:
     video_io = importlib.import_module("worldfoundry.data.video_io")
     files = importlib.import_module("worldfoundry.data.files")
     if (path / "meta" / "info.json").is_file():
@@ -145,7 +147,9 @@ def _rows(path: Path) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for file in files.find_videos(path) if path.is_dir() else [path]:
         try:
-            rows.append({"path": str(file), **asdict(video_io.probe(file))})
+            row = {"path": str(file), **asdict(video_io.probe(file))}
+            video_io.check_whole(file, decode=decode)
+            rows.append(row)
         except DataError as error:
             rows.append({"path": str(file), "error": str(error)})
     return rows

@@ -6,7 +6,7 @@ from typing import Literal
 
 from worldfoundry.cli.output import check_output_file
 from worldfoundry.evaluate.config import DEFAULT_TOKENIZER
-from worldfoundry.evaluate.tokenizer_config import TokenizerSuiteConfig
+from worldfoundry.evaluate.tokenizer_config import LATENT_BITS, TokenizerSuiteConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class TokenizerArgs:
     """Shorter side after resizing; 0: as it is."""
     shape: Literal["square", "source"] = "square"
     """Centre square, or the source's shape cut to multiples of the spatial stride."""
-    latent_bits: int = 16
+    latent_bits: int = LATENT_BITS
     """Bits that a number of a continuous latent is stored with."""
     inception: str = ""
     """FID's Inception as a TorchScript file, for rFID; empty: the offline features of frames."""

@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _code_of(request)
     except GuardrailRefusal as refusal:
         code = _complain("refused", refusal, 3)
-    except UsageError as error:
+    except (UsageError, UnknownNameError) as error:
         code = _complain("error", error, 2)
     except WorldFoundryError as error:
         code = _complain("error", error, 1)

@@ -10,6 +10,7 @@ import tyro
 
 from worldfoundry.cli.output import check_output_file
 from worldfoundry.cli.parse import parse_command
+from worldfoundry.core.errors import ConfigError
 from worldfoundry.models.pretrained.source import OpenOptions
 
 _Positional = tyro.conf.Positional
@@ -28,7 +29,7 @@ class _Settings:
     """What published weights do not say themselves."""
     chunk_frames: int = 16
     """Frames that go through the network at once, and one more at the start: memory is that of a chunk, whatever the length.
-    A shorter clip goes in one pass; numbers are the same."""
+    Rounded down to a multiple of the temporal stride, which is said. A shorter clip goes in one pass; numbers are the same."""
     attended_latents: int = 0
     """Latent frames that temporal attention sees; 0: all of the clip, exactly as in one pass."""
     tile: int = 0
@@ -37,6 +38,14 @@ class _Settings:
     """Rows and columns that neighbouring tiles share; by default a quarter of a tile, 64 at most."""
     json: bool = False
     """Print the result as JSON."""
+
+    def __post_init__(self):
+        for name, least in (("chunk_frames", 1), ("attended_latents", 0), ("tile", 0), ("tile_overlap", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} must be at least {least}, got {value}; leave it out"
+                )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +69,7 @@ class EncodeArgs(_Settings):
     """Store latents with mean 0 and deviation 1, by the statistics beside the weights (mean_std.pt); decode undoes it."""
 
     def __post_init__(self):
+        _Settings.__post_init__(self)
         check_output_file(self.out, ".safetensors", inputs=[self.source], overwrite=self.overwrite)
 
 
@@ -81,6 +91,7 @@ class DecodeArgs(_Settings):
     """What to decode with; empty: the tokenizer that the file names. Other weights than those that encoded are refused."""
 
     def __post_init__(self):
+        _Settings.__post_init__(self)
         check_output_file(self.out, _suffix(self.out), inputs=[self.source], overwrite=self.overwrite)
 
 
@@ -101,6 +112,7 @@ class RoundtripArgs(_Settings):
     """Leave out the last frames and the outer rows and columns that do not fill a latent; without it they are an error."""
 
     def __post_init__(self):
+        _Settings.__post_init__(self)
         check_output_file(self.out, _suffix(self.out), inputs=[self.source], overwrite=self.overwrite)
 
 

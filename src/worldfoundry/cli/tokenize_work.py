@@ -15,15 +15,18 @@ from rich.console import Console
 from rich.progress import Progress
 from torch import Tensor
 
-from worldfoundry.core.errors import ConfigError
+from worldfoundry.core.errors import ConfigError, UsageError
 from worldfoundry.data.video_write import VideoWriter, write_image
 from worldfoundry.evaluate.metrics import frame_mse, psnr_from_mse
+from worldfoundry.evaluate.tokenizer_checks import latent_bits
+from worldfoundry.evaluate.tokenizer_config import LATENT_BITS
 from worldfoundry.inference.latent_file import LatentReader, LatentWriter
-from worldfoundry.inference.pieces import Coder, Piece, Plan, iter_pieces, plan_pieces
-from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
+from worldfoundry.inference.latent_origin import check_origin, origin_facts
+from worldfoundry.inference.pieces import Coder, Piece, Plan, check_decodes, iter_pieces, plan_pieces
+from worldfoundry.models.pretrained.release import load_tokenizer
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
-from worldfoundry.models.tokenizer.quantize import codebook_usage, count_codes, num_bits
+from worldfoundry.models.tokenizer.quantize import codebook_usage, count_codes
 from worldfoundry.models.tokenizer.tile import Tile
 from worldfoundry.protocols.models import latent_frames, pixel_frames
 from worldfoundry.protocols.video import to_uint8
@@ -32,6 +35,13 @@ if TYPE_CHECKING:
     from worldfoundry.cli.tokenize import DecodeArgs, EncodeArgs, RoundtripArgs
 
     Options = EncodeArgs | DecodeArgs | RoundtripArgs
+
+_OPTIONS = {
+    "tile.size_px": "--tile",
+    "tile.overlap_px": "--tile-overlap",
+    "attended_latents": "--attended-latents",
+}
+"""Settings of the tokenizer by the names of their options."""
 
 
 @torch.no_grad()
@@ -50,13 +60,8 @@ def encode(options: "EncodeArgs") -> str:
             if not writer.num_latents:
                 writer.facts["start_seconds"] = repr(piece.start_seconds)
             writer.append(latents)
-        writer.facts |= {
-            "model": options.model,
-            "parts": tokenizer.parts,
-            "weights_sha256_16": tensors_digest(tokenizer.state_dict()),
-            "fps": repr(plan.fps),
-            "normalised": str(options.normalise).lower(),
-        }
+        writer.facts |= origin_facts(tokenizer, model=options.model, normalised_by=statistics)
+        writer.facts["fps"] = repr(plan.fps)
     facts = {codes.name: list(writer.shape), "pixels": list(plan.pixels), **writer.facts, **codes.facts()}
     return _say(options, {**facts, "bytes": options.out.stat().st_size})
 
@@ -68,9 +73,10 @@ def decode(options: "DecodeArgs") -> str:
         model = options.model or reader.facts.get("model", "")
         options = replace(options, model=model, overwrite=True)  # what may be overwritten was asked before
         tokenizer = load_tokenizer(options.model, options=options.opening)
-        statistics = _check_origin(options, reader, tokenizer)
+        statistics = check_origin(reader, tokenizer, model=options.model)
         coder = _coder(options, tokenizer)
         each = max(1, options.chunk_frames // tokenizer.spec.temporal_stride)
+        _say_rounded(options, each * tokenizer.spec.temporal_stride, tokenizer)
         num_latents, fps = reader.num_latents, float(reader.facts["fps"])
         bounds = [0, *range(1 + each, num_latents, each), num_latents]
         with film_to(options.out, fps) as film, _bar("decode", num_latents) as advance:
@@ -100,10 +106,11 @@ def roundtrip(options: "RoundtripArgs") -> str:
             shape, num_latents = list(latents.shape), num_latents + latents.shape[-3]
     shape[-3] = num_latents
     num_values, num_positions = math.prod(shape), math.prod(plan.pixels) // 3
+    bits = latent_bits(tokenizer.spec, num_values, bits_per_number=LATENT_BITS)
     result: dict[str, Any] = {
         "psnr_db": round(float(psnr_from_mse(torch.cat(errors, dim=1).mean(dim=1))), 2),
         "values_per_latent_value": round(3 * num_positions / num_values, 1),
-        "bits_per_pixel": round(num_values * codes.bits / num_positions, 4),
+        "bits_per_pixel": round(bits / num_positions, 4),
         codes.name: shape,
         "pixels": list(plan.pixels),
         **codes.facts(),
@@ -117,7 +124,6 @@ class _Codes:
     def __init__(self, tokenizer: WaveletTokenizer):
         self.size = tokenizer.spec.codebook_size
         self.name = "indices" if self.size else "latents"
-        self.bits = num_bits(self.size) if self.size else 32
         self._counts = torch.zeros(self.size, dtype=torch.int64)
 
     def count(self, indices: Tensor) -> None:
@@ -168,7 +174,18 @@ def film_to(out: Path, fps: float) -> Iterator[_Film]:
 
 
 def _plan(options: "EncodeArgs | RoundtripArgs", tokenizer: WaveletTokenizer) -> Plan:
-    return plan_pieces(options.source, tokenizer.spec, cut=options.cut, frames_at_once=options.chunk_frames)
+    plan = plan_pieces(options.source, tokenizer.spec, cut=options.cut, frames_at_once=options.chunk_frames)
+    _say_rounded(options, plan.later_frames, tokenizer)
+    check_decodes(plan)
+    return plan
+
+
+def _say_rounded(options: "Options", used: int, tokenizer: WaveletTokenizer) -> None:
+    if used != options.chunk_frames:
+        stride = tokenizer.spec.temporal_stride
+        sys.stderr.write(
+            f"--chunk-frames {options.chunk_frames} is {used} here, a multiple of the temporal stride {stride}\n"
+        )
 
 
 def _coder(options: "Options", tokenizer: WaveletTokenizer) -> Coder:
@@ -176,9 +193,23 @@ def _coder(options: "Options", tokenizer: WaveletTokenizer) -> Coder:
     if options.tile:
         fitting = max(stride, min(64, options.tile // 4) // stride * stride)
         overlap = fitting if options.tile_overlap is None else options.tile_overlap
-        tile = Tile(size_px=options.tile, overlap_px=overlap)
-        tile.in_latents(stride)
-    return Coder(tokenizer, attended_latents=options.attended_latents, tile=tile)
+        with _of_options():
+            tile = Tile(size_px=options.tile, overlap_px=overlap)
+            tile.in_latents(stride)
+    with _of_options():
+        return Coder(tokenizer, attended_latents=options.attended_latents, tile=tile)
+
+
+@contextmanager
+def _of_options() -> Iterator[None]:
+    """What does not fit the tokenizer is an error of the command line, by the names that it has there."""
+    try:
+        yield
+    except ConfigError as error:
+        text = str(error)
+        for name, option in _OPTIONS.items():
+            text = text.replace(name, option)
+        raise UsageError(text) from error
 
 
 def _statistics(model: str, tokenizer: WaveletTokenizer, plan: Plan) -> LatentStatistics:
@@ -193,40 +224,6 @@ def _statistics(model: str, tokenizer: WaveletTokenizer, plan: Plan) -> LatentSt
         raise ConfigError(
             f"--normalise takes clips of at most {longest} frames, for which there are statistics, got {plan.num_frames}; cut "
             "the video, or store latents as they are"
-        )
-    return tokenizer.statistics
-
-
-def _check_origin(
-    options: "DecodeArgs", reader: LatentReader, tokenizer: WaveletTokenizer
-) -> LatentStatistics | None:
-    """Refuse latents of another tokenizer; the statistics that undo what was done to them, if anything was."""
-    spec = tokenizer.spec
-    facts, found = reader.facts, tensors_digest(tokenizer.state_dict())
-    origin = f"{options.source} was encoded with {facts.get('model')!r}"
-    if facts.get("parts", "whole") != tokenizer.parts:
-        sys.stderr.write(
-            f"{origin} ({facts.get('parts', 'whole')}), --model {options.model!r} holds the {tokenizer.parts}: whether they "
-            "belong together cannot be checked\n"
-        )
-    elif facts.get("weights_sha256_16") != found:
-        raise ConfigError(
-            f"{origin} (weights {facts.get('weights_sha256_16')}), got --model {options.model!r} (weights {found}); decode with "
-            "the model that encoded"
-        )
-    width = 0 if reader.codebook_size else reader.shape[1]
-    if reader.codebook_size != spec.codebook_size or (width and width != spec.latent_channels):
-        expected = f"{spec.codebook_size} codes" if spec.codebook_size else f"{spec.latent_channels} channels"
-        got = f"{reader.codebook_size} codes" if reader.codebook_size else f"{width} channels"
-        raise ConfigError(
-            f"{origin} and has {got}, --model {options.model!r} has {expected}; decode with the model that encoded"
-        )
-    if facts.get("normalised") != "true":
-        return None
-    if tokenizer.statistics is None:
-        raise ConfigError(
-            f"{origin} and normalised, got --model {options.model!r} without latent statistics; put mean_std.pt beside its "
-            "weights"
         )
     return tokenizer.statistics
 

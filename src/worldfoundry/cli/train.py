@@ -11,6 +11,7 @@ import tyro
 
 from worldfoundry.cli.parse import parse, usage_errors
 from worldfoundry.core.config import to_json
+from worldfoundry.models.pretrained.source import is_remote
 from worldfoundry.recipes.table import RECIPES
 from worldfoundry.training.config import TrainConfig
 
@@ -35,7 +36,10 @@ DATA_COMMANDS = {
     "datasets/debug": "worldfoundry simulate free-fall --clips 4 --num-frames 13 --format clip-set --out datasets/debug",
 }
 """What makes the data of the recipes."""
-_ANY_DATA = "make a clip set with 'worldfoundry simulate --format clip-set' or 'worldfoundry data prepare'"
+_ANY_DATA = (
+    "name a folder with --data (of a tokenizer: of videos), or make a clip set with 'worldfoundry simulate --format clip-set' or "
+    "'worldfoundry data prepare'"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,11 @@ def run(args: list[str]) -> int:
     )
     if options.threads:
         importlib.import_module("torch").set_num_threads(options.threads)
+    trainer = importlib.import_module("worldfoundry.training.trainer")
+    with usage_errors(args):  # what the options name has to fit
+        trainer.resolve_device(options.config.device)
+        if not (options.dry_run and is_remote(options.config.init_from)):
+            trainer.read_start(options.config)
     if options.dry_run:
         plan = importlib.import_module("worldfoundry.training.plan").plan(options.config)
         if options.json:
@@ -79,9 +88,7 @@ def run(args: list[str]) -> int:
         else:
             sys.stdout.write("".join(map(_plan_line, plan.items())))
         return 0
-    folder = importlib.import_module("worldfoundry.training.trainer").train(
-        options.config, runs_root=options.runs
-    )
+    folder = trainer.train(options.config, runs_root=options.runs)
     sys.stdout.write((json.dumps({"run": str(folder)}) if options.json else str(folder)) + "\n")
     return 0
 
@@ -94,4 +101,6 @@ def _plan_line(entry: tuple[str, Any]) -> str:
     if key == "missing_data":
         lines = [f"{folder}: {DATA_COMMANDS.get(folder, _ANY_DATA)}" for folder in value] or ["none"]
         return "".join(f"{'missing data' if k == 0 else '':<22} {line}\n" for k, line in enumerate(lines))
+    if isinstance(value, dict):
+        value = ", ".join(f"{name} {item}" for name, item in value.items()) or "none"
     return f"{key.replace('_', ' '):<22} {value}\n"

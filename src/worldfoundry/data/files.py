@@ -7,6 +7,8 @@ from worldfoundry.core.errors import DataError
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts"))
 
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
+
 
 def find_videos(folder: Path) -> list[Path]:
     """Video files at any depth below ``folder`` by their suffix, sorted by path; hidden files and folders are left out."""

@@ -15,14 +15,13 @@ from typing import Literal
 import numpy as np
 
 from worldfoundry.core.errors import DataError
-from worldfoundry.data.files import VIDEO_SUFFIXES, find_videos
+from worldfoundry.data.files import IMAGE_SUFFIXES, VIDEO_SUFFIXES, find_videos
 from worldfoundry.data.video_io import read_image, read_video
 from worldfoundry.protocols.frames import Frames
 
 Layout = Literal["davis", "tokenbench", "plain"]
 DAVIS_FPS = 24.0
 TOKENBENCH_SECONDS = 10.0
-_IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
 _TOKENBENCH_SOURCES = ("bdd", "bridge", "egoexo", "panda")
 
 
@@ -72,7 +71,7 @@ def find_footage(folder: Path) -> tuple[Layout, list[Footage]]:
 
 
 def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in _IMAGE_SUFFIXES and p.name[0] != ".")
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.name[0] != ".")
 
 
 def _folders(folder: Path) -> list[Path]:

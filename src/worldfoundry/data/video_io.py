@@ -27,6 +27,7 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from av.video.stream import VideoStream
 
 from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.data.files import IMAGE_SUFFIXES
 from worldfoundry.protocols.frames import Frames
 
 Pathlike = str | os.PathLike[str]
@@ -229,6 +230,20 @@ def probe(path: Pathlike) -> VideoInfo:
         )
 
 
+def check_whole(path: Pathlike, *, decode: bool = False) -> None:
+    """Refuse a file whose end is missing; with ``decode`` also damage inside it, which only decoding all of it finds."""
+    if missing := _missing_bytes(path):
+        raise DataError(
+            f"{path} must be a whole video, got a file cut short by {missing} bytes; copy or download it again"
+        )
+    if decode:
+        came, wanted = sum(1 for _ in iter_frames(path)), read_times(path).num_frames
+        if came != wanted:
+            raise DataError(
+                f"{path} must decode to a frame for each of its {wanted} packets, got {came}; re-encode it with ffmpeg"
+            )
+
+
 def resample_rate(frames: Frames, fps: float, *, source: Pathlike = "the source") -> Frames:
     """Frames at ``fps`` instead of ``frames.fps``: at each time ``k / fps`` the source frame nearest in time.
 
@@ -316,22 +331,27 @@ def _opened(path: Pathlike) -> Iterator[_Video]:
     video = None
     try:
         if not Path(path).exists():
-            raise DataError(f"{path} must be {_WANTED}, got no such file; check the path")
+            raise DataError(f"{path} must be {_wanted(path)}, got no such file; check the path")
         if Path(path).is_dir():
             raise DataError(f"{path} must be {_WANTED}, got a folder; name a file in it")
         if Path(path).stat().st_size == 0:
-            raise DataError(f"{path} must be {_WANTED}, got an empty file; copy or download it again")
+            raise DataError(f"{path} must be {_wanted(path)}, got an empty file; copy or download it again")
         video = _Video(path, *_open(path))
         yield video
     except (av.error.FFmpegError, OSError) as error:
         missing = _missing_bytes(path)
         what = f"a file cut short by {missing} bytes" if missing else f"{reason_of(error)!r}"
         raise DataError(
-            f"{path} must be {_WANTED}, got {what}; copy it again or convert it with ffmpeg"
+            f"{path} must be {_wanted(path)}, got {what}; copy it again or convert it with ffmpeg"
         ) from error
     finally:
         if video is not None:
             video.container.close()
+
+
+def _wanted(path: Pathlike) -> str:
+    """A still image by its suffix, else a video."""
+    return "a still image (PNG or JPEG)" if Path(path).suffix.lower() in IMAGE_SUFFIXES else _WANTED
 
 
 def _open(path: Pathlike) -> tuple[InputContainer, VideoStream]:
@@ -501,7 +521,9 @@ def _cut_short(video: _Video, came: int | None, seconds: float, reason: str) -> 
         if came is not None
         else f"an end at {seconds:.3f} s"
     )
-    return DataError(f"{video.path} must be a whole video, got {got} ({reason}); copy or download it again")
+    return DataError(
+        f"{video.path} must be a whole {'image' if video.is_still else 'video'}, got {got} ({reason}); copy or download it again"
+    )
 
 
 def reason_of(error: Exception) -> str:

@@ -24,7 +24,8 @@ RANDOM_CLIPS = "random-conv3d-3"
 _CLIP_SEEDS = (0, 1, 2, 3, 4)
 _CLIP_WIDTHS = (16, 32, 64)
 _CLIP_FEATURES = 64
-_FRAME_STEP = 4
+FRAME_STEP = 4
+"""Frames from one that frame features are taken of to the next."""
 Network = Callable[[Tensor], Tensor]
 _I3D_SIZE, _I3D_LEAST_FRAMES = 224, 10
 
@@ -55,7 +56,7 @@ def random_frames() -> FeatureSet:
     extractor = random_conv()
 
     def features(clips: Tensor) -> Tensor:
-        frames = clips[:, :, ::_FRAME_STEP].transpose(1, 2)
+        frames = clips[:, :, ::FRAME_STEP].transpose(1, 2)
         layers = extractor(frames.flatten(0, 1))
         pooled = [v for x in layers for v in (x.mean(dim=(2, 3)), x.amax(dim=(2, 3)))]
         return torch.cat(pooled, dim=1).unflatten(0, frames.shape[:2])
@@ -109,7 +110,7 @@ def inception_file(path: Path) -> FeatureSet:
     network = _torchscript(path)
 
     def features(clips: Tensor) -> Tensor:
-        frames = to_uint8(clips[:, :, ::_FRAME_STEP]).transpose(1, 2)
+        frames = to_uint8(clips[:, :, ::FRAME_STEP]).transpose(1, 2)
         return network(frames.flatten(0, 1), return_features=True).unflatten(0, frames.shape[:2])
 
     return _official(path, "frames", features)

@@ -1,6 +1,6 @@
 """The ``tokenizer`` suite: what a tokenizer keeps of footage, at which bits, speed and memory, beside H.264 at equal bits.
 
-Protocol 1. Each clip is encoded and decoded whole. A value is of one clip; clips of one video are averaged first, and a
+Protocol 2. Each clip is encoded and decoded whole. A value is of one clip; clips of one video are averaged first, and a
 score is the mean over videos with a 95 % bootstrap interval. Metrics see RGB clamped and rounded to uint8
 (``evaluate/metrics.py``); distances see the same clips through the extractors that the protocol names, with their hash.
 """
@@ -18,7 +18,7 @@ from torch import Tensor
 from worldfoundry.core.errors import DataError
 from worldfoundry.data.h264_rate import H264_SETTINGS, encode_at_bits
 from worldfoundry.evaluate.config import ALL, MODEL, EvalResult, Row
-from worldfoundry.evaluate.features import FeatureSet
+from worldfoundry.evaluate.features import FRAME_STEP, FeatureSet
 from worldfoundry.evaluate.metrics import as_displayed, bootstrap_ci, clip_psnr, frame_psnr, frame_ssim
 from worldfoundry.evaluate.rollout import Progress, no_progress, versions
 from worldfoundry.evaluate.tokenizer_checks import check_causality, latent_bits, measure_speed
@@ -31,13 +31,13 @@ from worldfoundry.protocols.models import Tokenizer
 from worldfoundry.protocols.video import Clip
 
 PROTOCOL = "tokenizer"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 METRICS = {
     "psnr_clip": "PSNR, dB, mean squared error pooled over the clip's frames first (log of mean), capped at 60",
     "psnr-frames_clip": "PSNR, dB, of each frame, then their mean (mean of logs), capped at 60",
     "ssim_clip": "SSIM, gaussian window 11, sigma 1.5, RGB, mean over frames",
     "ssim-uniform_clip": "SSIM, uniform window 7, sample covariance (scikit-image's default), RGB, mean over frames",
-    "flicker_clip": "mean absolute change from frame to frame, minus that of the truth, grey levels of 255; 0 is best",
+    "flicker_clip": "mean absolute change of the error from frame to frame, grey levels of 255; 0 is best",
     "bpp_clip": "bits a pixel and frame of what is stored",
 }
 _EXAMPLES = 6
@@ -130,7 +130,7 @@ def _score_clip(
         recon = tokenizer.decode(latents).clone()
     if tokenizer.spec.codebook_size:
         found.codes = found.codes + count_codes(latents, tokenizer.spec.codebook_size)
-    bits = {MODEL: latent_bits(tokenizer.spec, latents, bits_per_number=config.latent_bits)}
+    bits = {MODEL: latent_bits(tokenizer.spec, latents.numel(), bits_per_number=config.latent_bits)}
     rows = {MODEL: recon}
     if config.baseline == "h264":
         video = encode_at_bits(clip.frames.pixels, fps=clip.frames.fps, bits=bits[MODEL])
@@ -151,8 +151,8 @@ def _score_clip(
 
 def _metrics(truth: Tensor, recon: Tensor, bits: int) -> dict[str, float]:
     """One value for each of ``METRICS``."""
-    change = [255 * as_displayed(x).diff(dim=2).abs() for x in (recon, truth)]
-    flicker = float(change[0].mean() - change[1].mean()) if truth.shape[2] > 1 else 0.0
+    error = 255 * (as_displayed(recon) - as_displayed(truth))
+    flicker = float(error.diff(dim=2).abs().mean()) if truth.shape[2] > 1 else 0.0
     values = (
         float(clip_psnr(truth, recon)),
         float(frame_psnr(truth, recon).mean()),
@@ -243,6 +243,7 @@ def _protocol(config: TokenizerSuiteConfig, features: list[FeatureSet]) -> dict[
         "metrics": METRICS,
         "interval": "95 % percentile bootstrap over videos, 2000 resamples, seed 0; of distances the jackknife over videos",
         "kernel": "(x . y / d + 1)^3, unbiased, clips of one video never paired",
+        "frame_features": f"of every {FRAME_STEP}th frame of a clip, from its first on; rFID counts these alone",
         "extractors": {f.name: f.sha256 for f in features},
         "h264": H264_SETTINGS if config.baseline == "h264" else "none",
     }

@@ -14,9 +14,9 @@ from worldfoundry.protocols.models import Tokenizer, TokenizerSpec
 from worldfoundry.training.memory import peak_bytes
 
 
-def latent_bits(spec: TokenizerSpec, latents: Tensor, *, bits_per_number: int) -> int:
+def latent_bits(spec: TokenizerSpec, num_values: int, *, bits_per_number: int) -> int:
     """Bits of stored latents: packed indices, or numbers of ``bits_per_number``; no entropy coding."""
-    return latents.numel() * (num_bits(spec.codebook_size) if spec.codebook_size else bits_per_number)
+    return num_values * (num_bits(spec.codebook_size) if spec.codebook_size else bits_per_number)
 
 
 @torch.inference_mode()
@@ -24,12 +24,14 @@ def check_causality(tokenizer: Tokenizer, pixels: Float[Tensor, "1 3 t h w"]) ->
     """Change everything behind a frame, and look whether anything up to it changes; in both directions, at every latent.
 
     ``largest_change`` is over all of them, of latents (or indices) and of pixels; a causal tokenizer has 0 exactly.
+    ``is_causal`` is None where there is no position to look at: in a clip of one latent nothing comes later.
     """
     stride = tokenizer.spec.temporal_stride
     latents = tokenizer.encode(pixels)
     decoded = tokenizer.decode(latents)
     encoder = decoder = 0.0
-    for k in range(latents.shape[-3] - 1):
+    positions = latents.shape[-3] - 1
+    for k in range(positions):
         changed = pixels.clone()
         changed[:, :, stride * k + 1 :] = -changed[:, :, stride * k + 1 :].flip(-1)
         past = (..., slice(k + 1), slice(None), slice(None))
@@ -39,10 +41,10 @@ def check_causality(tokenizer: Tokenizer, pixels: Float[Tensor, "1 3 t h w"]) ->
         frames = slice(stride * k + 1)
         decoder = max(decoder, _largest(tokenizer.decode(others)[:, :, frames], decoded[:, :, frames]))
     return {
-        "positions": latents.shape[-3] - 1,
+        "positions": positions,
         "encoder_largest_change": encoder,
         "decoder_largest_change": decoder,
-        "is_causal": encoder == decoder == 0.0,
+        "is_causal": encoder == decoder == 0.0 if positions else None,
     }
 
 

@@ -9,6 +9,9 @@ from worldfoundry.evaluate.config import DEFAULT_TOKENIZER
 H264, REAL = "h264", "real"
 """Rows beside the model's: H.264 at equal bits, and true clips against other true clips."""
 
+LATENT_BITS = 16
+"""Bits that a number of a continuous latent counts in bits a pixel, unless another number is asked for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerSuiteConfig:
@@ -32,7 +35,7 @@ class TokenizerSuiteConfig:
     """Shorter side after resizing; 0: as it is."""
     shape: Literal["square", "source"] = "square"
     """Centre square, or the source's shape cut to multiples of the spatial stride."""
-    latent_bits: int = 16
+    latent_bits: int = LATENT_BITS
     """Bits that a number of a continuous latent is stored with."""
     inception: str = ""
     """FID's Inception as a TorchScript file; empty: the offline features of frames."""

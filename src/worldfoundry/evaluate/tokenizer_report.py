@@ -14,6 +14,7 @@ from worldfoundry.evaluate.tokenizer_config import H264, REAL
 from worldfoundry.protocols.frames import Frames
 
 _LABELS = {"truth": "truth", MODEL: "tokenizer", H264: "H.264, equal bits", REAL: "other true clips"}
+_CAUSALITY = {True: "exact", False: "broken", None: "not checked"}
 _DIGITS = {"psnr_clip": 2, "psnr-frames_clip": 2, "flicker_clip": 3, "bpp_clip": 4}
 _NAMES = {
     "psnr_clip": "PSNR, dB, pooled over a clip",
@@ -75,7 +76,7 @@ def _headlines(result: EvalResult, whole: dict[str, Row]) -> list[report.Headlin
             f"{speed['encode']['times_realtime']:.1f}x / {speed['decode']['times_realtime']:.1f}x",
             f"realtime, encode / decode, {speed['threads']} CPU thread(s)",
         ),
-        ("exact" if result.facts["causality"]["is_causal"] else "broken", "causality"),
+        (_CAUSALITY[result.facts["causality"]["is_causal"]], "causality"),
     ]
     return [report.Headline(value=value, label=label) for value, label in found]
 

@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.data.video_io import iter_frames, probe, read_times
+from worldfoundry.data.video_io import check_whole, iter_frames, probe, read_times
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.tile import Tile
 from worldfoundry.protocols.models import TokenizerSpec
@@ -62,6 +62,7 @@ def plan_pieces(path: Path, spec: TokenizerSpec, *, cut: bool, frames_at_once: i
         raise ConfigError(
             f"chunk_frames must be at least 1, got {frames_at_once}; 16 needs little memory and time"
         )
+    check_whole(path)
     info = probe(path)
     times = read_times(path)
     t, h, w = times.num_frames, info.height, info.width
@@ -100,6 +101,20 @@ def iter_pieces(plan: Plan) -> Iterator[Piece]:
             pixels = torch.from_numpy(np.stack(frames)).permute(3, 0, 1, 2)[None]
             yield Piece(from_uint8(pixels), start)
             frames, wanted = [], plan.later_frames
+    _check_complete(plan, came)
+
+
+def check_decodes(plan: Plan) -> None:
+    """Decode all that a plan of several pieces takes, so that damage is found before the long work; a ``DataError``.
+
+    The one piece of a short clip is decoded before any work anyway.
+    """
+    if plan.num_frames > plan.first_frames:
+        came = sum(1 for _ in iter_frames(plan.path, max_frames=plan.num_frames))
+        _check_complete(plan, came)
+
+
+def _check_complete(plan: Plan, came: int) -> None:
     if came < plan.num_frames:
         raise DataError(
             f"{plan.path} must decode to a frame for each of its packets, {plan.num_frames}, got {came}; re-encode it with ffmpeg"

@@ -15,6 +15,8 @@ RECIPES: Registry[Callable[[], TrainConfig]] = Registry(
         "wavetok-c-t4s8z16-nano-staged-debug": "worldfoundry.recipes.tokenizer:wavetok_staged_nano_debug",
         "wavetok-d-t4s8-nano": "worldfoundry.recipes.tokenizer:wavetok_discrete_nano",
         "wavetok-d-t4s8-nano-debug": "worldfoundry.recipes.tokenizer:wavetok_discrete_nano_debug",
+        "cosmos-cv8x8x8-finetune": "worldfoundry.recipes.tokenizer:cosmos_cv8x8x8_finetune",
+        "cosmos-cv8x8x8-finetune-debug": "worldfoundry.recipes.tokenizer:cosmos_cv8x8x8_finetune_debug",
         "dit-v2w-nano": "worldfoundry.recipes.worlds:dit_v2w_nano",
         "dit-v2w-nano-debug": "worldfoundry.recipes.worlds:dit_v2w_nano_debug",
     },

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from worldfoundry.models.tokenizer.config import wavetok_c_t4s8z16_nano, wavetok_d_t4s8_nano
+from worldfoundry.models.tokenizer.config import official_cv8x8x8, wavetok_c_t4s8z16_nano, wavetok_d_t4s8_nano
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.tokenizer_config import (
     AdversarialLoss,
@@ -121,4 +121,77 @@ def wavetok_discrete_nano_debug() -> TrainConfig:
         wavetok_nano_debug(),
         recipe="wavetok-d-t4s8-nano-debug",
         objective=TokenizerObjective(model=small, crop=32, num_frames=5),
+    )
+
+
+def cosmos_cv8x8x8_finetune() -> TrainConfig:
+    """The published CV8x8x8 on footage of one's own, with the published late weights of its losses, and a judge at the end.
+
+    Consistency is off, as in every released experiment. Optimiser and length are ours: no fine-tuning is published with figures.
+    """
+    objective = TokenizerObjective(
+        model=official_cv8x8x8(),
+        crop=256,
+        num_frames=17,
+        cover_share=0.9,
+        reverse=True,
+        image_every=4,
+        mse_weight=0.0,
+        features=FeatureLosses(
+            perceptual=WeightSchedule(values=(0.073,)), gram=WeightSchedule(values=(0.062,))
+        ),
+        flow=FlowLoss(weight=WeightSchedule(values=(0.1,))),
+        adversarial=AdversarialLoss(
+            weight=WeightSchedule(values=(0.0, 0.01), boundaries=(4000,)),
+            head_start_steps=500,
+            optim=OptimConfig(
+                learning_rate=4e-4, beta1=0.5, beta2=0.999, eps=1e-8, warmup_steps=100, decay_fraction=0.0
+            ),
+        ),
+    )
+    return TrainConfig(
+        recipe="cosmos-cv8x8x8-finetune",
+        objective=objective,
+        data=("footage",),
+        init_from="Cosmos-Tokenize1-CV8x8x8-720p",
+        steps=5000,
+        batch_size=2,
+        precision="bfloat16",
+        optim=OptimConfig(learning_rate=2e-5, eps=1e-8, warmup_steps=100, decay_fraction=1.0),
+    )
+
+
+def cosmos_cv8x8x8_finetune_debug() -> TrainConfig:
+    """Two steps of a far smaller network with the same strides and every loss, from fresh weights."""
+    full = cosmos_cv8x8x8_finetune()
+    assert isinstance(full.objective, TokenizerObjective), "that is what the recipe above trains"
+    small = replace(
+        official_cv8x8x8(),
+        channels=8,
+        channel_multipliers=(1, 2, 2),
+        decoder_channel_multipliers=(1, 2, 2),
+        num_res_blocks=1,
+        z_channels=8,
+        latent_channels=8,
+    )
+    adversarial = full.objective.adversarial
+    objective = replace(
+        full.objective,
+        model=small,
+        crop=32,
+        num_frames=9,
+        image_every=2,
+        adversarial=replace(
+            adversarial, weight=replace(adversarial.weight, boundaries=(1,)), head_start_steps=1, channels=4
+        ),
+    )
+    return replace(
+        full,
+        recipe="cosmos-cv8x8x8-finetune-debug",
+        objective=objective,
+        data=("datasets/debug",),
+        init_from="",
+        steps=2,
+        precision="float32",
+        log_every=1,
     )

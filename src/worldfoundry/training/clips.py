@@ -1,7 +1,7 @@
 """Where the tokenizer's batches come from: clip sets in memory maps, or footage that is decoded on the way."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -37,6 +37,15 @@ class Clips(Protocol):
     def draw(self, count: int, generator: torch.Generator, *, step: int, num_frames: int) -> Tensor:
         """``count`` crops [b 3 t h w] in [-1, 1] of one shape for ``step``; every chance comes from ``generator``."""
         ...
+
+
+def check_data(folders: Sequence[str]) -> None:
+    """Name every folder that is not there, at once."""
+    if missing := [folder for folder in folders if not Path(folder).exists()]:
+        raise DataError(
+            f"data must name folders that are there, got {', '.join(map(repr, missing))}, which are not; check the paths, or "
+            "make them: 'worldfoundry train RECIPE --dry-run' prints a command for each"
+        )
 
 
 def open_clips(config: TrainConfig, objective: TokenizerObjective) -> Clips:

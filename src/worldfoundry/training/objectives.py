@@ -3,7 +3,7 @@
 Every draw of a step comes from the generator that the trainer hands in, so that a resumed run sees the same batches.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -46,6 +46,11 @@ class Task(Protocol):
     @property
     def opponent(self) -> Opponent | None:
         """The network that is trained against it, if there is one."""
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, str]:
+        """Digests of the weights that the task takes from files and does not train, by the setting that names them."""
         ...
 
     def loss(self, generator: torch.Generator, *, step: int) -> Loss:

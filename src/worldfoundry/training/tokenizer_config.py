@@ -13,8 +13,10 @@ from worldfoundry.training.optim_config import OptimConfig, require_positive
 
 Aspect = Literal["1:1", "4:3", "3:4", "16:9", "9:16"]
 """Width to height."""
-RAFT_LEAST_CROP = 256
-"""RAFT looks at clips of half the size, of 128 pixels a side or more."""
+DIS_LEAST_CROP = 16
+"""DIS refuses pictures of less than 12 pixels, and OpenCV 5.0 crashes on some of 12."""
+RAFT_LEAST_CROP, RAFT_MULTIPLE = 256, 16
+"""RAFT looks at clips of half the size, of 128 pixels a side or more and multiples of 8."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,6 +167,11 @@ class TokenizerObjective:
         require_positive(
             "objective", crop=self.crop, num_frames=self.num_frames, images_per_clip=self.images_per_clip
         )
+        if self.model.is_variational:
+            raise ConfigError(
+                "objective.model.is_variational must be false, got true: no loss here holds the posterior to a normal "
+                "distribution (KL divergence), so its variances would stay untrained; train a deterministic tokenizer"
+            )
         if (self.num_frames - 1) % self.model.temporal_stride or self.crop % self.model.spatial_stride:
             raise ConfigError(
                 f"objective.num_frames must be 1 + a multiple of {self.model.temporal_stride} and crop a multiple of "
@@ -215,11 +222,22 @@ class TokenizerObjective:
                     f"objective.{name} needs crops of 16 pixels a side or more, got {least} from crop {self.crop} and aspects "
                     f"{self.aspects}; raise crop"
                 )
-        is_raft = self.flow.weight.first_step is not None and self.flow.estimator != FlowLoss().estimator
-        if is_raft and least < RAFT_LEAST_CROP:
+        if self.flow.weight.first_step is not None:
+            self._check_flow(sorted({side for aspect in self.aspects for side in self.crop_size(aspect)}))
+
+    def _check_flow(self, sides: list[int]) -> None:
+        dis = FlowLoss().estimator
+        if self.flow.estimator == dis and sides[0] < DIS_LEAST_CROP:
             raise ConfigError(
-                f"objective.flow.estimator RAFT needs crops of {RAFT_LEAST_CROP} pixels a side or more, got {least}; raise crop "
-                f"or use {FlowLoss().estimator!r}"
+                f"objective.flow.estimator {dis!r} needs crops of {DIS_LEAST_CROP} pixels a side or more, got {sides[0]} from "
+                f"crop {self.crop} and aspects {self.aspects}; raise crop"
+            )
+        is_odd = any(side % RAFT_MULTIPLE for side in sides)
+        if self.flow.estimator != dis and (sides[0] < RAFT_LEAST_CROP or is_odd):
+            raise ConfigError(
+                f"objective.flow.estimator RAFT needs crops of {RAFT_LEAST_CROP} pixels a side or more, all multiples of "
+                f"{RAFT_MULTIPLE}, got sides of {sides} from crop {self.crop} and aspects {self.aspects}; change crop or "
+                f"aspects, or use {dis!r}"
             )
 
     def _check_time(self) -> None:

@@ -1,5 +1,6 @@
 """All losses of a tokenizer at the weights of the step."""
 
+import hashlib
 from pathlib import Path
 
 import torch
@@ -24,10 +25,15 @@ class TokenizerLosses:
         self.objective = objective
         used = {name for name, s in objective.schedules().items() if s.first_step is not None}
         self.extractor = self.estimate = self.judge = None
+        self.inputs: dict[str, str] = {}
+        """Digests of the weights that judge and measure and do not learn, by the setting that names them."""
         if used & {"features.perceptual", "features.gram"}:
             self.extractor = load_extractor(objective.features.extractor).to(device)
+            self.inputs["objective.features.extractor"] = self.extractor.sha256[:16]
         if "flow.weight" in used and objective.flow.estimator != DIS_FLOW:
-            self.estimate = load_raft(Path(objective.flow.estimator))
+            path = Path(objective.flow.estimator)
+            self.estimate = load_raft(path)
+            self.inputs["objective.flow.estimator"] = _file_digest(path)
         if "adversarial.weight" in used:
             generator = torch.Generator().manual_seed(seed)
             self.judge = PatchDiscriminator(objective.adversarial.channels, generator=generator).to(device)
@@ -87,6 +93,11 @@ class TokenizerLosses:
         verdict = losses.generator_hinge(self.judge(recon).float())
         self.judge.requires_grad_(True)
         return verdict
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _images(clip: Float[Tensor, "b 3 t h w"]) -> Float[Tensor, "n 3 h w"]:

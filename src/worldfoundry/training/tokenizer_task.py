@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from worldfoundry.models.pretrained.config import ReleaseConfig
-from worldfoundry.models.pretrained.release import load_tokenizer
+from worldfoundry.models.pretrained.release import load_tokenizer, tensors_digest
 from worldfoundry.models.tokenizer.discretise import start_from_continuous
 from worldfoundry.models.tokenizer.initialise import initialise
 from worldfoundry.models.tokenizer.losses import Consistency, consistency, cut_windows, join_windows
@@ -24,6 +24,20 @@ _TRUNK_CLIPS = 32
 """Clips that the first codes of a discrete tokenizer are fitted to."""
 
 
+def reconstruct(
+    network: WaveletTokenizer, objective: TokenizerObjective, x: Tensor, *, step: int
+) -> tuple[Tensor, Consistency | None]:
+    """Clips there and back: at once or, where consistency counts at ``step``, in windows, and how far these agree."""
+    c = objective.consistency
+    if not c.weight.at(step) or x.shape[2] == 1:
+        return network(x), None
+    windows = cut_windows(x, num_frames=c.num_frames, step=c.step)
+    latents = network.encode_codes(windows)
+    recon = network.decode(latents)
+    agreement = consistency(recon, latents, num_clips=len(x), step=c.step)
+    return join_windows(recon, num_clips=len(x), step=c.step), agreement
+
+
 class TokenizerTask:
     """Autoencode random crops; a step is one of clips or, every ``image_every`` steps, one of images."""
 
@@ -32,14 +46,18 @@ class TokenizerTask:
         self.clips = open_clips(config, objective)
         self.network = WaveletTokenizer(objective.model)
         initialise(self.network, torch.Generator().manual_seed(config.seed))
+        inputs: dict[str, str] = {}
         if objective.trunk_from:
             clips = self._clips(_TRUNK_CLIPS, torch.Generator().manual_seed(config.seed), step=0)
-            start_from_continuous(self.network, load_tokenizer(objective.trunk_from), clips)
+            trunk = load_tokenizer(objective.trunk_from)
+            inputs["objective.trunk_from"] = tensors_digest(trunk.state_dict())
+            start_from_continuous(self.network, trunk, clips)
         if not objective.train_encoder:
             self.network.encoder.requires_grad_(False)
             self.network.quant_conv.requires_grad_(False)
         self.network.to(device)
         self.losses = TokenizerLosses(objective, seed=config.seed, device=device)
+        self.inputs = inputs | self.losses.inputs
         self._judged: tuple[Tensor, Tensor] | None = None  # of the step in hand, between its two updates
         self.opponent = None
         if self.losses.judge is not None:
@@ -64,7 +82,7 @@ class TokenizerTask:
         else:
             x = self._clips(count, generator, step=step)
         x = x.to(self.device)
-        y, agreement = self._reconstruct(x, step)
+        y, agreement = reconstruct(self.network, self.objective, x, step=step)
         y = y.float()
         total, parts = self.losses.total(x, y, step=step)
         if agreement is not None:
@@ -72,16 +90,6 @@ class TokenizerTask:
             parts = {**parts, "consistency": agreement.frames.detach()}
         self._judged = (x, y.detach())
         return total, parts
-
-    def _reconstruct(self, x: Tensor, step: int) -> tuple[Tensor, Consistency | None]:
-        c = self.objective.consistency
-        if not c.weight.at(step) or x.shape[2] == 1:
-            return self.network(x), None
-        windows = cut_windows(x, num_frames=c.num_frames, step=c.step)
-        latents = self.network.encode_codes(windows)
-        recon = self.network.decode(latents)
-        agreement = consistency(recon, latents, num_clips=len(x), step=c.step)
-        return join_windows(recon, num_clips=len(x), step=c.step), agreement
 
     def _judge(self) -> Loss:
         assert self._judged is not None, "the judge learns behind the tokenizer, from the same batch"

@@ -11,20 +11,28 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from worldfoundry.core.config import digest, from_json, load_config, save_config, to_json
+from worldfoundry.core.config import from_json, to_json
 from worldfoundry.core.errors import CheckpointError, ConfigError
 from worldfoundry.core.files import atomic_folder
-from worldfoundry.core.runs import append_jsonl, find_resumable, new_run_folder, write_manifest
+from worldfoundry.core.runs import append_jsonl, write_manifest
 from worldfoundry.data.video_write import write_image
-from worldfoundry.models.pretrained.config import ReleaseConfig, read_release
-from worldfoundry.models.pretrained.release import load_tokenizer, load_weights, save_release
-from worldfoundry.protocols.control import check_match
+from worldfoundry.models.pretrained.config import read_release
+from worldfoundry.models.pretrained.release import (
+    check_fit,
+    in_dtype,
+    load_tokenizer,
+    load_weights,
+    read_weights,
+    save_release,
+)
+from worldfoundry.training.clips import check_data
 from worldfoundry.training.config import OptimConfig, TokenizerObjective, TrainConfig
 from worldfoundry.training.ema import ema_beta, ema_exponent, update_ema
 from worldfoundry.training.objectives import Loss, Task
 from worldfoundry.training.progress import Progress, cut_metrics, open_tensorboard
+from worldfoundry.training.resume import check_inputs, check_release, find_run, interruptible
 
 __all__ = ["autocast", "build_task", "resolve_device", "train"]
 
@@ -74,11 +82,15 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     ``stop_after`` ends this session after that many further steps, with a checkpoint; the next call goes on.
     """
     device = resolve_device(config.device)
+    check_data(config.data)
+    start = read_start(config)
     torch.use_deterministic_algorithms(device.type == "cpu")
     task = build_task(config, device)
-    if config.init_from:
-        _start_from(task.network, config)
-    run = _find_run(config, runs_root)  # last: data that cannot be used leaves no empty run
+    if start is not None:
+        check_fit(task.network.state_dict(), start, Path(config.init_from))
+        task.network.load_state_dict(start)
+        del start  # of a large model it is worth its memory
+    run = find_run(config, runs_root)  # last: data that cannot be used leaves no empty run
     average = copy.deepcopy(task.network).requires_grad_(False).eval()
     state = _State(config=config, run=run, task=task, average=average)
     state.restore()
@@ -89,21 +101,27 @@ def train(config: TrainConfig, *, runs_root: Path = Path("runs"), stop_after: in
     return run
 
 
-def _start_from(network: nn.Module, config: TrainConfig) -> None:
-    """Give the network the weights of a release of the same configuration; a tokenizer's may be in any layout."""
+def read_start(config: TrainConfig) -> dict[str, Tensor] | None:
+    """Weights of the release to start from, of the same configuration; a tokenizer's may be in any layout. None: fresh ones."""
     objective = config.objective
+    if not config.init_from:
+        return None
     if isinstance(objective, TokenizerObjective):
         found = load_tokenizer(config.init_from)
+        if found.parts != "whole":
+            raise ConfigError(
+                f"train.init_from must be a whole tokenizer, got the {found.parts} alone of {config.init_from!r}; name both "
+                "halves"
+            )
         _check_same(config.init_from, found.config, objective.model)
-        network.load_state_dict(found.state_dict())
-        return
+        return found.state_dict()
     folder, release = read_release(config.init_from)
     if release.world is None:
         raise ConfigError(
             f"train.init_from must be a world model, got {config.init_from!r}, a {release.family}; name another"
         )
     _check_same(config.init_from, release.world.network, objective.model.network)
-    load_weights(network, folder / "model.safetensors")
+    return in_dtype(read_weights(folder / "model.safetensors"), torch.float32)
 
 
 def _check_same(name: str, found: Any, wanted: Any) -> None:
@@ -116,22 +134,6 @@ def _check_same(name: str, found: Any, wanted: Any) -> None:
             f"train.init_from must be a model of the recipe's configuration, got {name!r} with {sides}; change objective.model, "
             "or start from another"
         )
-
-
-def _find_run(config: TrainConfig, root: Path) -> Path:
-    found = find_resumable(root, config.recipe, digest(config), digest_of=_digest_as_read_now)
-    if found is None:
-        found = new_run_folder(root, config.recipe)
-        save_config(config, found / "config.json")
-    return found
-
-
-def _digest_as_read_now(stored: Any) -> str | None:
-    """Digest with the settings that the stored configuration lacks at their defaults; None if it can no longer be read."""
-    try:
-        return digest(from_json(TrainConfig, stored))
-    except ConfigError:
-        return None
 
 
 class _Learner:
@@ -184,16 +186,25 @@ class _State:
         self.exponent = ema_exponent(config.ema_width)
 
     def run_until(self, last: int) -> None:
-        """Take steps up to ``last``, logging, picturing and saving on the way."""
+        """Take steps up to ``last``, logging, picturing and saving on the way; Ctrl-C saves behind the step under way."""
         board = open_tensorboard(self.run, first_step=self.step + 1)
-        with Progress(self.config.recipe, self.step, self.config.steps) as progress:
-            while self.step < last:
+        bar = Progress(self.config.recipe, self.step, self.config.steps)
+        with bar as progress, interruptible() as asked:
+            while self.step < last and not asked:
                 began = time.perf_counter()
                 metrics = self.take_step()
                 metrics["time/step_seconds"] = time.perf_counter() - began
                 progress.update(self.step, metrics["loss"])
                 self._report(metrics, board, done=self.step == last)
+            if asked and not (self._checkpoint() / "DONE").exists():
+                self.save()
         board.close()
+        if asked and self.step < last:
+            sys.stderr.write(
+                f"stopped at step {self.step} of {self.config.steps}, saved in {self._checkpoint()}; the same command goes on "
+                "from there\n"
+            )
+            raise KeyboardInterrupt
 
     def take_step(self) -> dict[str, float]:
         """One optimiser step."""
@@ -225,15 +236,19 @@ class _State:
         if done or self.step % config.checkpoint_every == 0:
             self.save()
 
+    def _checkpoint(self) -> Path:
+        return self.run / "checkpoints" / f"step-{self.step:08d}"
+
     def save(self) -> None:
         """Write the whole state; the released weights are the average."""
-        folder = self.run / "checkpoints" / f"step-{self.step:08d}"
+        folder = self._checkpoint()
         with atomic_folder(folder) as temporary:
             save_release(temporary, self.average, self.task.release(self.step))
             state = {
                 "step": self.step,
                 "machine": self._machine(),
                 "config": to_json(self.config),
+                "inputs": dict(self.task.inputs),
                 **self.learner.state(),
             }
             if self.opponent is not None:
@@ -261,7 +276,8 @@ class _State:
             raise CheckpointError(
                 f"{folder} was made with another configuration; give the settings of {self.run / 'config.json'} or remove it"
             )
-        _check_inputs(folder, self.task.release(state["step"]), self.config.data)
+        check_release(folder, self.task.release(state["step"]), self.config.data)
+        check_inputs(folder, state.get("inputs"), self.task.inputs)
         before, now = state.get("machine", {}), self._machine()  # 0.1.0 did not store it
         if before != now:
             sys.stderr.write(
@@ -277,19 +293,3 @@ class _State:
     def _machine(self) -> dict[str, Any]:
         """Part of what changes the order of sums, and with it the last bits of a run; the models of CPU and GPU do too."""
         return {"device": self.device.type, "threads": torch.get_num_threads()}
-
-
-def _check_inputs(checkpoint: Path, now: ReleaseConfig, data: tuple[str, ...]) -> None:
-    """Refuse to go on with other clips or another tokenizer than those that made ``checkpoint``."""
-    before = load_config(ReleaseConfig, checkpoint / "config.json")
-    check_match(
-        before.controls, now.controls, where=str(checkpoint), our_name="the run", their_name=", ".join(data)
-    )
-    sources = {"data_digests": ", ".join(data), "tokenizer_digest": now.world.tokenizer if now.world else ""}
-    for field, source in sources.items():
-        old, new = getattr(before, field), getattr(now, field)
-        if old != new:
-            raise CheckpointError(
-                f"{checkpoint} was made with {field} {old or 'unknown'}, got {new} from {source}; put the old content "
-                f"back there, or move {checkpoint.parents[1]} away to start anew"
-            )

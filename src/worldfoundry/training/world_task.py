@@ -39,6 +39,7 @@ class WorldTask:
             fps=world.fps,
             size=(world.height, world.width),
         )
+        self.inputs: dict[str, str] = {}  # the tokenizer has a place of its own in the release
         self.sampler = ClipSampler(self.sets, config.data_shares)
         self.tokenizer = load_tokenizer(world.tokenizer).to(device)
         self.tokenizer_digest = encoder_digest(self.tokenizer.state_dict())

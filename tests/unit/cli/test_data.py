@@ -115,3 +115,23 @@ def test_latents_are_stored_where_world_training_looks_for_them(tmp_path, capsys
     settings = {"digest": encoder_digest(tokenizer.state_dict()), "device": torch.device("cpu")}
     encode_set(clips, tokenizer, flips=(False, True), **settings)
     assert capsys.readouterr().err == ""  # nothing was encoded again
+
+
+def test_a_video_cut_short_or_damaged_inside_is_named_among_good_ones(tmp_path, capsys):
+    for name in ("a", "b", "c"):
+        rng = np.random.default_rng(0)
+        frames = Frames.at_constant_rate(rng.integers(0, 256, (60, 32, 32, 3), dtype=np.uint8), 10.0)
+        write_video(tmp_path / f"{name}.mp4", frames)
+    whole = (tmp_path / "a.mp4").read_bytes()
+    (tmp_path / "b.mp4").write_bytes(whole[: len(whole) * 2 // 3])
+    assert main(["data", "inspect", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "b.mp4 must be" in said.err
+    assert "cut short by" in said.err
+    assert said.out.count("path ") == 2
+    (tmp_path / "b.mp4").unlink()
+    middle, count = len(whole) // 2, len(whole) // 10
+    (tmp_path / "c.mp4").write_bytes(whole[:middle] + bytes(count) + whole[middle + count :])
+    assert main(["data", "inspect", str(tmp_path)]) == 0  # only decoding finds it
+    assert main(["data", "inspect", str(tmp_path), "--decode"]) == 1
+    assert "c.mp4 must be a whole video" in capsys.readouterr().err

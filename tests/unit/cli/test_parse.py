@@ -51,7 +51,7 @@ def test_a_command_line_that_is_right_may_still_fail_with_1(capsys, tmp_path):
         "must be a folder of golden cases, the stored inputs and outputs of a reference, got no such folder"
         in (capsys.readouterr().err)
     )
-    assert main(["models", "show", "no-such-model"]) == 1
+    assert main(["models", "show", "no-such-model"]) == 2
     assert (
         main(
             [
@@ -66,7 +66,7 @@ def test_a_command_line_that_is_right_may_still_fail_with_1(capsys, tmp_path):
         == 1
     )
     said = capsys.readouterr().err
-    assert "none must be a clip set, got no such folder; make one with" in said
+    assert "data must name folders that are there, got" in said
     assert not (tmp_path / "runs").exists()  # nothing began, nothing is left
 
 

@@ -88,7 +88,7 @@ def test_the_round_trip_gives_the_same_figures_in_pieces(tmp_path, capsys):
         facts.pop("out")
     assert said[0] == said[1]
     assert said[0]["latents"] == [1, 16, 8, 4, 6]
-    assert said[0]["bits_per_pixel"] == pytest.approx(32 * 16 * 8 * 4 * 6 / (29 * 32 * 48), abs=1e-4)
+    assert said[0]["bits_per_pixel"] == pytest.approx(16 * 16 * 8 * 4 * 6 / (29 * 32 * 48), abs=1e-4)
 
 
 def test_indices_are_packed_and_their_usage_is_told(tmp_path, capsys):
@@ -251,11 +251,11 @@ def test_tiles_are_off_unless_asked_and_must_fit_the_tokenizer(tmp_path, capsys)
     run(capsys, "encode", clip, "--model", model, "--out", tmp_path / "own.safetensors", "--tile", 64)
     assert torch.equal(load_file(tmp_path / "own.safetensors")["latents"], found[64])  # a quarter of 64
     for more, says in (
-        (["--tile", "60"], "size_px must be a multiple"),
-        (["--tile", "64", "--tile-overlap", "64"], "overlap_px must be at most a quarter"),
+        (["--tile", "60"], "--tile must be a multiple"),
+        (["--tile", "64", "--tile-overlap", "64"], "--tile-overlap must be at most a quarter"),
     ):
         out = str(tmp_path / "x.safetensors")
-        assert main(["tokenize", "encode", str(clip), "--model", model, "--out", out, *more]) == 1
+        assert main(["tokenize", "encode", str(clip), "--model", model, "--out", out, *more]) == 2
         assert says in capsys.readouterr().err
 
 

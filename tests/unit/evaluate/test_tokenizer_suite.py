@@ -12,7 +12,7 @@ from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.data.video_write import write_video
 from worldfoundry.evaluate.config import MODEL, compare, read_result
 from worldfoundry.evaluate.features import random_clips, random_frames
-from worldfoundry.evaluate.tokenizer import METRICS, evaluate_tokenizer
+from worldfoundry.evaluate.tokenizer import METRICS, _metrics, evaluate_tokenizer
 from worldfoundry.evaluate.tokenizer_checks import check_causality
 from worldfoundry.evaluate.tokenizer_clips import TrueClip, open_clips
 from worldfoundry.evaluate.tokenizer_config import H264, REAL, TokenizerSuiteConfig
@@ -88,7 +88,7 @@ def test_both_conventions_of_psnr_are_the_known_ones():
     by_frame = (5 * 60 + 4 * 20 * math.log10(255 / 26)) / 9
     assert row["psnr_clip"]["all"].mean == pytest.approx(pooled, abs=1e-6)
     assert row["psnr-frames_clip"]["all"].mean == pytest.approx(by_frame, abs=1e-6)
-    assert row["flicker_clip"]["all"].mean > 5
+    assert row["flicker_clip"]["all"].mean == pytest.approx(26, abs=1e-4)
     assert row["bpp_clip"]["all"].mean == 3 * 16
     assert set(result.groups) == {"a", "b", "all"}
     assert result.groups["a"][MODEL]["psnr_clip"]["all"].n == 2
@@ -145,6 +145,33 @@ def test_a_tokenizer_that_looks_ahead_is_found_out():
     found = check_causality(leaky, pixels)
     assert not found["is_causal"]
     assert found["encoder_largest_change"] > 0
+
+
+def test_nothing_is_said_of_causality_where_there_is_no_later_latent():
+    found = check_causality(Grey(), next(clips()).frames.to_clip().pixels[:, :, :1])
+    assert (found["positions"], found["is_causal"]) == (0, None)
+
+
+def test_flicker_in_one_place_is_not_made_up_for_by_smear_in_another():
+    level, top = torch.zeros(1, 3, 9, 16, 16), torch.zeros(1, 3, 9, 16, 16)
+    level[:, :, 1::2, :8] = 0.5  # the truth changes above ...
+    top[:, :, 1::2, 8:] = 0.5  # ... what comes back below, by as much
+    assert level.diff(dim=2).abs().mean() == top.diff(dim=2).abs().mean()
+    assert _metrics(level, top, 1)["flicker_clip"] == pytest.approx(64, abs=1)
+    assert _metrics(level, level + 0.25, 1)["flicker_clip"] == pytest.approx(0, abs=0.6)
+    assert _metrics(level, -level, 1)["flicker_clip"] == pytest.approx(64, abs=1)
+
+
+def test_the_protocol_says_which_frames_the_features_are_of(grey):
+    result, _ = grey
+    assert result.protocol["version"] == 2
+    assert result.protocol["frame_features"].startswith("of every 4th frame")
+    clip = torch.rand(1, 3, 9, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    (features,) = random_frames()(clip)
+    assert features.shape[1] == 3
+    other = clip.clone()
+    other[:, :, 1:4] = 0
+    assert torch.equal(random_frames()(other)[0], features)
 
 
 def test_the_shipped_tokenizer_is_causal_to_the_last_bit():

@@ -91,5 +91,5 @@ def test_shards_of_the_same_videos_teach_too(config, footage, tmp_path):
 
 
 def test_a_folder_that_is_not_there_is_named(config, tmp_path):
-    with pytest.raises(DataError, match="must be a data set, got no such file or folder"):
+    with pytest.raises(DataError, match=r"data must name folders that are there, got .*nowhere"):
         train(replace(config, data=(*config.data, str(tmp_path / "nowhere"))), runs_root=tmp_path / "runs")

@@ -13,6 +13,7 @@ from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.recipes.table import RECIPES
 from worldfoundry.training.ema import update_ema
 from worldfoundry.training.plan import plan
+from worldfoundry.training.tokenizer_config import ConsistencyLoss, WeightSchedule
 from worldfoundry.training.trainer import build_optimizer
 
 
@@ -103,3 +104,35 @@ def test_the_trial_runs_in_the_precision_of_the_run(precision, monkeypatch):
 def test_a_plan_for_a_device_that_is_not_there_is_refused_as_its_run_would_be():
     with pytest.raises(ConfigError, match="there is no GPU"):
         plan(replace(RECIPES.get("dit-v2w-nano-debug")(), device="cuda"))
+
+
+def test_a_plan_tells_and_tries_windows_judge_and_images(monkeypatch):
+    from worldfoundry.training.tokenizer_losses import TokenizerLosses
+
+    full = RECIPES.get("wavetok-c-t4s8z16-nano-staged-debug")()
+    windows = ConsistencyLoss(weight=WeightSchedule(values=(0.01,)), num_frames=5, step=4)
+    objective = replace(full.objective, num_frames=9, consistency=windows, image_every=4, images_per_clip=3)
+    seen, judged = [], []
+    encode, judge_loss = WaveletTokenizer.encode_codes, TokenizerLosses.judge_loss
+    monkeypatch.setattr(
+        WaveletTokenizer, "encode_codes", lambda self, x: seen.append(tuple(x.shape[:3])) or encode(self, x)
+    )
+    monkeypatch.setattr(
+        TokenizerLosses, "judge_loss", lambda self, x, y: judged.append(len(x)) or judge_loss(self, x, y)
+    )
+    planned = plan(replace(full, objective=objective))
+    assert seen == [(4, 3, 5)] * 2 + [(6, 3, 1)] * 2  # two windows of each clip; three images for each
+    assert judged == [2, 2, 6, 6]
+    assert planned["losses_from_step"] == {
+        "features.perceptual": 0,
+        "features.gram": 1,
+        "flow.weight": 1,
+        "consistency.weight": 0,
+        "adversarial.weight": 1,
+    }
+    assert planned["judge_from_step"] == 0
+    assert planned["consistency_windows"] == "5 frames, 4 apart"
+    assert (planned["image_batch_every"], planned["images_per_image_batch"]) == (4, 6)
+    plain = plan(RECIPES.get("wavetok-c-t4s8z16-nano-debug")())
+    assert plain["losses_from_step"] == {}
+    assert not {"judge_parameters", "consistency_windows", "image_batch_every"} & plain.keys()

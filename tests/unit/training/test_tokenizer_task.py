@@ -1,10 +1,12 @@
 """The tokenizer's stages: which losses count when, batches of images and shapes, and a judge that resumes."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from worldfoundry.core.errors import CheckpointError, ConfigError
 from worldfoundry.core.runs import read_jsonl
@@ -38,6 +40,12 @@ def clip_set(tmp_path):
         texture = np.kron(rng.integers(30, 220, (10, 12, 3)), np.ones((4, 4, 1))).astype(np.uint8)
         rows.append((np.stack([np.roll(texture, 2 * k, axis=1) for k in range(17)]), {"seed": i}))
     return str(write_clip_set(tmp_path / "clips", rows, num_clips=4, fps=10.0).folder)
+
+
+def test_a_variational_tokenizer_is_refused_for_there_is_no_loss_of_its_posterior():
+    objective = RECIPES.get("wavetok-c-t4s8z16-nano-debug")().objective
+    with pytest.raises(ConfigError, match=r"objective.model.is_variational must be false.*KL"):
+        replace(objective, model=replace(objective.model, is_variational=True))
 
 
 @pytest.fixture
@@ -244,3 +252,112 @@ def test_raft_is_asked_for_by_its_file(monkeypatch, tmp_path):
     estimate = load_raft(tmp_path / "raft.pth")
     x = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(estimate(x, 2 * x), 3 * x[:, :2])
+    for broken, says in (
+        (torch.ones(3), "must be a state dict, got Tensor"),
+        ({"other": torch.ones(3)}, "other weights"),
+    ):
+        torch.save(broken, tmp_path / "broken.pth")
+        with pytest.raises(CheckpointError, match=says):
+            load_raft(tmp_path / "broken.pth")
+    (tmp_path / "broken.pth").write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match="must be a state dict of torchvision's RAFT-large"):
+        load_raft(tmp_path / "broken.pth")
+
+
+def test_a_run_does_not_go_on_with_another_extractor(staged, tmp_path, monkeypatch, capsys):
+    from worldfoundry.training import tokenizer_losses
+
+    train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    real = tokenizer_losses.load_extractor
+
+    def changed(source):
+        found = real(source)
+        next(found.parameters()).data.mul_(1.5)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tokenizer_losses, "load_extractor", changed)
+        with pytest.raises(
+            CheckpointError, match=r"was made with objective.features.extractor of weights \w+, got \w+"
+        ):
+            train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    run = train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    (path,) = run.glob("checkpoints/step-00000002/train_state.pt")
+    state = torch.load(path, weights_only=True)
+    del state["inputs"]  # as older versions wrote it
+    torch.save(state, path)
+    train(staged, runs_root=tmp_path / "runs", stop_after=1)
+    assert "does not say with which objective.features.extractor" in capsys.readouterr().err
+
+
+def test_the_files_that_measure_and_start_are_known_by_their_content(staged, tmp_path, monkeypatch):
+    from worldfoundry.training import tokenizer_losses
+
+    (tmp_path / "raft.pth").write_bytes(b"weights")
+    monkeypatch.setattr(tokenizer_losses, "load_raft", lambda _path: None)
+    flow = replace(staged.objective.flow, estimator=str(tmp_path / "raft.pth"))
+    found = []
+    for content in (b"weights", b"others", b"weights"):
+        (tmp_path / "raft.pth").write_bytes(content)
+        objective = replace(staged.objective, flow=flow, crop=256, aspects=("1:1",))
+        made = tokenizer_losses.TokenizerLosses(objective, seed=0, device=torch.device("cpu"))
+        found.append(made.inputs["objective.flow.estimator"])
+    assert found[0] == found[2] != found[1]
+
+
+def test_a_run_does_not_go_on_with_another_trunk(clip_set, tmp_path):
+    config = RECIPES.get("wavetok-c-t4s8z16-nano-debug")()
+    config = replace(config, data=(clip_set,), steps=1)
+    start = train(config, runs_root=tmp_path / "first")
+    small = replace(config.objective.model, fsq_levels=(5, 5), latent_channels=2)
+    objective = replace(config.objective, model=small, trunk_from=str(tmp_path / "trunk"))
+    discrete = replace(config, recipe="d", objective=objective, steps=2)
+    shutil.copytree(start / "checkpoints" / "step-00000001", tmp_path / "trunk")
+    run = train(discrete, runs_root=tmp_path / "runs", stop_after=1)
+    weights = load_file(tmp_path / "trunk" / "model.safetensors")
+    weights["encoder.conv_in.0.conv3d.weight"] += 1
+    save_file(weights, tmp_path / "trunk" / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"objective.trunk_from of weights"):
+        train(discrete, runs_root=tmp_path / "runs")
+    assert list(run.glob("checkpoints/*")) == [run / "checkpoints" / "step-00000001"]
+
+
+def test_flow_needs_crops_that_its_estimator_can_look_at():
+    from worldfoundry.data import optical_flow
+    from worldfoundry.training.tokenizer_config import DIS_LEAST_CROP
+
+    def objective(crop, aspects=("1:1",), estimator="opencv-dis-medium"):
+        flow = FlowLoss(weight=WeightSchedule(values=(0.1,)), estimator=estimator)
+        return TokenizerObjective(
+            model=RECIPES.get("wavetok-c-t4s8z16-nano-debug")().objective.model,
+            crop=crop,
+            aspects=aspects,
+            flow=flow,
+        )
+
+    assert optical_flow.LEAST_SIDE == DIS_LEAST_CROP
+    objective(24, ("1:1", "16:9"))  # 16 x 24
+    with pytest.raises(ConfigError, match="needs crops of 16 pixels a side or more, got 8 from crop 8"):
+        objective(8)
+    with pytest.raises(ConfigError, match=r"got 8 from crop 16 and aspects \('16:9',\)"):
+        objective(16, ("16:9",))
+    objective(256, estimator="raft.pth")
+    for crop, aspects, sides in (
+        (248, ("1:1",), r"\[248\]"),
+        (264, ("1:1",), r"\[264\]"),
+        (352, ("4:3",), r"\[264, 352\]"),
+    ):
+        with pytest.raises(ConfigError, match=f"all multiples of 16, got sides of {sides}"):
+            objective(crop, aspects, estimator="raft.pth")
+
+
+def test_pictures_that_opencv_cannot_take_are_refused_and_the_least_is_taken():
+    from worldfoundry.core.errors import DataError
+    from worldfoundry.data.optical_flow import LEAST_SIDE, dis_flow
+
+    rng = np.random.default_rng(0)
+    for size in ((LEAST_SIDE, LEAST_SIDE), (LEAST_SIDE, 256), (256, LEAST_SIDE)):
+        picture = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+        assert dis_flow(picture, np.roll(picture, 1, axis=1)).shape == (*size, 2)
+    with pytest.raises(DataError, match="16 pixels a side or more, got 12x64"):
+        dis_flow(*np.zeros((2, 12, 64, 3), np.uint8))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -287,3 +288,64 @@ def test_a_decoder_learns_alone_and_worlds_stay_valid(tokenizer_config, tmp_path
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert {name.partition(".")[0] for name in changed} == {"decoder", "post_quant_conv"}
     assert encoder_digest(after) == encoder_digest(before)
+
+
+def test_ctrl_c_finishes_the_step_saves_and_goes_on_as_if_never_stopped(
+    tokenizer_config, tmp_path, monkeypatch, capsys
+):
+    config = replace(tokenizer_config, checkpoint_every=100)
+    straight = train(config, runs_root=tmp_path / "straight")
+    take_step = trainer._State.take_step
+
+    def interrupted(found):
+        if found.step == 2:
+            signal.raise_signal(signal.SIGINT)  # in the middle of a step
+        return take_step(found)
+
+    before = signal.getsignal(signal.SIGINT)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(trainer._State, "take_step", interrupted)
+        train(config, runs_root=tmp_path / "runs")
+    said = capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
+    (run,) = (tmp_path / "runs" / config.recipe).iterdir()
+    saved = run / "checkpoints" / "step-00000003"
+    assert f"stopped at step 3 of 4, saved in {saved}; the same command goes on from there" in said
+    assert train(config, runs_root=tmp_path / "runs") == run
+    assert same(state(run)[0], state(straight)[0])
+
+
+def test_a_second_ctrl_c_stops_at_once(tokenizer_config, tmp_path, monkeypatch):
+    def impatient(_found):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("the second one must not be waited for")
+
+    monkeypatch.setattr(trainer._State, "take_step", impatient)
+    with pytest.raises(KeyboardInterrupt):
+        train(tokenizer_config, runs_root=tmp_path / "runs")
+    assert not list((tmp_path / "runs").glob("*/*/checkpoints/*"))
+
+
+def test_ctrl_c_on_the_command_line_is_130(tokenizer_config, tmp_path, monkeypatch, capsys):
+    from worldfoundry.cli.main import main
+
+    take_step = trainer._State.take_step
+    monkeypatch.setattr(
+        trainer._State, "take_step", lambda s: signal.raise_signal(signal.SIGINT) or take_step(s)
+    )
+    line = ["train", tokenizer_config.recipe, "--data", *tokenizer_config.data, "--steps", "4"]
+    assert main([*line, "--runs", str(tmp_path / "runs")]) == 130
+    assert "stopped at step 1 of 4" in capsys.readouterr().err
+
+
+def test_a_new_run_beside_one_of_other_settings_says_what_differs(tokenizer_config, tmp_path, capsys):
+    first = train(tokenizer_config, runs_root=tmp_path / "runs", stop_after=1)
+    assert "new run" not in capsys.readouterr().err
+    other = replace(tokenizer_config, steps=3, optim=replace(tokenizer_config.optim, learning_rate=1e-3))
+    second = train(other, runs_root=tmp_path / "runs", stop_after=1)
+    said = capsys.readouterr().err
+    assert f"a new run, {second}: {first} has other settings" in said
+    assert "optim.learning_rate 0.00025 there and 0.001 here, steps 4 there and 3 here" in said
+    assert train(tokenizer_config, runs_root=tmp_path / "runs", stop_after=1) == first
+    assert "new run" not in capsys.readouterr().err

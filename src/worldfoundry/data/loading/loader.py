@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import math
 import multiprocessing
+import signal
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -186,6 +187,7 @@ _of_this_worker: _Windows | None = None
 def _begin_worker(windows: _Windows) -> None:
     """What a worker reads with; the cores are shared by the workers already."""
     global _of_this_worker
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the training process decides when to stop
     torch.set_num_threads(1)
     _of_this_worker = windows
 

@@ -74,10 +74,16 @@ def find_source(name: str) -> Source:
     return _in_folder(name, fetch(repository, _PREFERENCES, lambda folder: _layout(folder) is not None))
 
 
+def is_remote(name: str) -> bool:
+    """Whether a name stands for a repository on the Hub, which may have to be fetched first."""
+    is_here = name in shipped_names() or Path(name).exists()
+    return not is_here and (name in RELEASED or is_hub_name(name))
+
+
 def _of_file(name: str, path: Path) -> Source:
     beside = path.parent / "config.json"
     config = beside if beside.is_file() else None
-    release, layout = published_name(path), _layout_of_config(config)
+    release, layout = published_name(path.parent), _layout_of_config(config)
     if path.suffix == ".safetensors" and layout in ("native", "diffusers"):
         return _source(name, layout, (path,), release)
     if path.suffix not in (".jit", ".pt", ".pth", ".ckpt", ".safetensors"):
@@ -138,15 +144,23 @@ def _layout_of_config(path: Path | None) -> Layout | None:
     return "native" if "schema" in fields else "diffusers" if "_class_name" in fields else None
 
 
-def published_name(path: Path) -> str:
-    """Name of the release that a part of ``path`` says, the innermost first; empty if none does.
+def published_name(folder: Path) -> str:
+    """Name of the release that a folder of files says, or that of the repository in the Hub's cache; empty if it is none.
 
-    >>> published_name(Path("models--nvidia--Cosmos-Tokenize1-DI16x16-360p/snapshots/1234/encoder.jit"))
+    Folders further out say nothing: what somebody keeps below a release's folder need not be of that release.
+
+    >>> published_name(Path("models--nvidia--Cosmos-Tokenize1-DI16x16-360p/snapshots/1234"))
     'Cosmos-Tokenize1-DI16x16-360p'
+    >>> published_name(Path("Cosmos-Tokenize1-DI16x16-360p/mine"))
+    ''
     """
-    for part in reversed(path.absolute().parts):
-        name = part.rpartition("--")[2]
-        for candidate in (name, name.replace("Cosmos-Tokenizer-", "Cosmos-0.1-Tokenizer-")):
-            if candidate in RELEASED:
-                return candidate
+    folder = folder.absolute()
+    if folder.name == "vae":  # of a folder in diffusers' layout
+        folder = folder.parent
+    if folder.parent.name == "snapshots":
+        folder = folder.parent.parent
+    name = folder.name.rpartition("--")[2]
+    for candidate in (name, name.replace("Cosmos-Tokenizer-", "Cosmos-0.1-Tokenizer-")):
+        if candidate in RELEASED:
+            return candidate
     return ""

@@ -24,7 +24,7 @@ from worldfoundry.models.pretrained.opened import Opened
 from worldfoundry.models.pretrained.source import OpenOptions, Source, find_source
 from worldfoundry.models.pretrained.torchscript import read_torchscript
 from worldfoundry.models.tokenizer.config import TokenizerConfig
-from worldfoundry.models.tokenizer.infer import infer_config, stored_levels
+from worldfoundry.models.tokenizer.infer import has_every_resampler, infer_config, stored_levels
 from worldfoundry.models.tokenizer.network import Parts, WaveletTokenizer
 from worldfoundry.models.tokenizer.normalise import LatentStatistics
 from worldfoundry.models.tokenizer.official import (
@@ -43,11 +43,14 @@ def open_tokenizer(name: str, options: OpenOptions | None = None) -> Opened:
 
 def open_source(source: Source, options: OpenOptions) -> Opened:
     """Read the files of a tokenizer."""
+    own = _own_release(source)
     checks = [check_file(path, source.release) for path in _hashed(source)]
     known = source.release or next((check.release for check in checks if check.release), "")
     state, ignored = _read(source, options)
     parts = parts_of(state)
-    release = _release(replace(source, release=known), options, state)
+    release = _published(replace(source, release=known), options, state) if own is None else own
+    if own is not None:
+        _check_options(source, options, own)
     assert release.tokenizer is not None, "the release of a tokenizer has its configuration"
     with torch.device("meta"):
         expected = WaveletTokenizer(release.tokenizer, parts=parts).state_dict()
@@ -140,8 +143,7 @@ def _statistics(source: Source, config: TokenizerConfig) -> LatentStatistics | N
     elif source.statistics is None:
         return None
     elif source.statistics.suffix == ".safetensors":
-        tensors = _read_file(source.statistics)
-        return LatentStatistics(mean=tensors["mean"], std=tensors["std"])
+        return _native_statistics(source.statistics, config.latent_channels)
     else:
         content = _read_pickle(source.statistics)
         if not isinstance(content, (tuple, list)) or not all(isinstance(x, Tensor) for x in content):
@@ -156,26 +158,49 @@ def _statistics(source: Source, config: TokenizerConfig) -> LatentStatistics | N
     return LatentStatistics.from_flat(pair[0], pair[1], latent_channels=config.latent_channels)
 
 
-def _release(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -> ReleaseConfig:
-    if source.layout == "native":
-        assert source.config is not None, "native weights lie beside their configuration"
-        release = load_config(ReleaseConfig, source.config)
-        if release.tokenizer is None:
-            raise CheckpointError(
-                f"{source.name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'"
-            )
-        own = release.tokenizer
-        _agree(options.norm_groups, own.norm_groups, f"{source.config} says")
-        _agree(options.fsq_levels, own.fsq_levels, f"{source.config} says", option="fsq_levels")
-        _agree(
-            options.strides,
-            (own.temporal_stride, own.spatial_stride),
-            f"{source.config} says",
-            option="strides",
+def _native_statistics(path: Path, latent_channels: int) -> LatentStatistics:
+    tensors = _read_file(path)
+    if sorted(tensors) != ["mean", "std"]:
+        raise CheckpointError(
+            f"{path} must hold mean and std, got {sorted(tensors)}; convert the release again"
         )
-        return release
+    found = LatentStatistics(mean=tensors["mean"], std=tensors["std"])
+    if len(found.mean) != latent_channels:
+        raise CheckpointError(
+            f"{path} must be of {latent_channels} channels, those of its tokenizer, got {len(found.mean)}; take both files of "
+            "one release"
+        )
+    return found
+
+
+def _own_release(source: Source) -> ReleaseConfig | None:
+    """What our ``config.json`` says, None of files of others; another model than a tokenizer is a ``CheckpointError``."""
+    if source.layout != "native":
+        return None
+    assert source.config is not None, "native weights lie beside their configuration"
+    release = load_config(ReleaseConfig, source.config)
+    if release.tokenizer is None:
+        raise CheckpointError(
+            f"{source.name!r} must be a tokenizer, got a {release.family}; see 'worldfoundry models list'"
+        )
+    return release
+
+
+def _check_options(source: Source, options: OpenOptions, release: ReleaseConfig) -> None:
+    own = release.tokenizer
+    assert own is not None, "it was looked for before"
+    strides = (own.temporal_stride, own.spatial_stride)
+    for option, found in (
+        ("norm_groups", own.norm_groups),
+        ("fsq_levels", own.fsq_levels),
+        ("strides", strides),
+    ):
+        _agree(getattr(options, option), found, f"{source.config} says", option=option)
+
+
+def _published(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -> ReleaseConfig:
     known = RELEASED.get(source.release)
-    strides = options.strides or _ambiguous_strides(state, known)
+    strides = options.strides or _ambiguous_strides(source, state, known)
     config = infer_config(state, norm_groups=1, strides=strides, fsq_levels=_levels(source, options, state))
     config = replace(config, norm_groups=_norm_groups(source, options, config))
     if known is not None:
@@ -202,15 +227,18 @@ def _levels(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -
     return stored or (() if source.layout == "diffusers" or is_export else None)
 
 
-def _ambiguous_strides(state: Mapping[str, Tensor], known: TokenizerConfig | None) -> tuple[int, int] | None:
-    """Strides of a release by its name, where the weights cannot tell them."""
-    if known is None or parts_of(state) != "whole":
+def _ambiguous_strides(
+    source: Source, state: Mapping[str, Tensor], known: TokenizerConfig | None
+) -> tuple[int, int] | None:
+    """Strides of whole or half by its name or the configuration beside it, where the weights cannot tell them."""
+    if not has_every_resampler(state):
         return None
-    try:
-        infer_config(state, norm_groups=1)
-    except CheckpointError:
-        return known.temporal_stride, known.spatial_stride
-    return None
+    if source.layout == "diffusers":
+        assert source.config is not None, "weights of diffusers lie beside their configuration"
+        fields = json.loads(source.config.read_text(encoding="utf-8"))
+        time, space = (fields.get(f"{axis}_compression_ratio") for axis in ("temporal", "spatial"))
+        return (time, space) if time and space else None
+    return None if known is None else (known.temporal_stride, known.spatial_stride)
 
 
 def _norm_groups(source: Source, options: OpenOptions, config: TokenizerConfig) -> int:

@@ -1,7 +1,9 @@
 """Optical flow for the flow loss: OpenCV's DIS of the truth, or RAFT with its published weights."""
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from worldfoundry.protocols.video import to_uint8
 
 DIS_FLOW = NAME
 """The estimator that needs no file."""
+_HOW_TO_SAVE = "save raft_large(weights='C_T_SKHT_V2').state_dict()"
 
 
 @torch.no_grad()
@@ -49,10 +52,31 @@ def load_raft(path: Path) -> FlowEstimator:
             f"{path} needs torchvision, which defines RAFT; run: pip install torchvision, or use {DIS_FLOW!r}"
         ) from error
     network = optical_flow.raft_large(weights=None)
-    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    try:
+        network.load_state_dict(_read(path))
+    except RuntimeError as error:
+        raise CheckpointError(
+            f"{path} must be a state dict of torchvision's RAFT-large, got other weights: {_short(error)}; {_HOW_TO_SAVE}"
+        ) from error
     network.eval().requires_grad_(False)
 
     def estimate(first: Tensor, second: Tensor) -> Tensor:
         return network.to(first.device)(first, second)[-1]
 
     return estimate
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
+        raise CheckpointError(
+            f"{path} must be a state dict of torchvision's RAFT-large (.pth), got {_short(error)}; {_HOW_TO_SAVE}"
+        ) from error
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise CheckpointError(f"{path} must be a state dict, got {type(state).__name__}; {_HOW_TO_SAVE}")
+    return dict(state)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]

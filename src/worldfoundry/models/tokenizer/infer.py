@@ -27,7 +27,8 @@ def infer_config(
 
     ``norm_groups``  of an image tokenizer; without it 32, which is wrong for Cosmos-Tokenize1-DI16x16-360p alone
     ``fsq_levels``   where the quantiser's buffers are absent; without it those of all releases if a latent has six channels
-    ``strides``      (time, space) of a file with convolutions that never run; without it such a file is a ``CheckpointError``
+    ``strides``      (time, space) of a file with every resampling convolution, some of which may never run; without it such a
+                     file is a ``CheckpointError``
     ``patch_method`` wavelet or plain patches; without it the wavelet, which every release has
     """
     reader = _Reader(state_dict)
@@ -105,6 +106,20 @@ class _Reader:
         return tuple(i for i in range(num_levels) if any(self.has(f"{name}.{i}.attn.") for name in names))
 
     def strides(self, half: str, num_levels: int, patch_size: int) -> tuple[int, int]:
+        time, space = self.stages(half, num_levels)
+        if self.is_ambiguous(half, num_levels):
+            raise CheckpointError(
+                "state dict has every resampling convolution, as old exports may have with some that never run; "
+                "give strides=(time, space), on the command line --strides"
+            )
+        return (1 if self.is_image else patch_size * 2**time), patch_size * 2**space
+
+    def is_ambiguous(self, half: str, num_levels: int) -> bool:
+        time, space = self.stages(half, num_levels)
+        return not self.is_image and time == space == num_levels - 1 > 0
+
+    def stages(self, half: str, num_levels: int) -> tuple[int, int]:
+        """Levels with a convolution that resamples (time, space)."""
         place, in_space, in_time = (
             ("encoder.down.{}.downsample.", "conv1.", "conv2.")
             if half == "encoder"
@@ -112,14 +127,16 @@ class _Reader:
         )
         levels = [place.format(i) for i in range(num_levels)]
         if self.is_image:
-            return 1, patch_size * 2 ** sum(self.has(level + "conv.") for level in levels)
-        space, time = (sum(self.has(level + conv) for level in levels) for conv in (in_space, in_time))
-        if space == time == num_levels - 1 and space > 1:
-            raise CheckpointError(
-                "state dict has every resampling convolution, as old exports may have with some that never run; "
-                "give strides=(time, space)"
-            )
-        return patch_size * 2**time, patch_size * 2**space
+            return 0, sum(self.has(level + "conv.") for level in levels)
+        time, space = (sum(self.has(level + conv) for level in levels) for conv in (in_time, in_space))
+        return time, space
+
+
+def has_every_resampler(state_dict: StateDict) -> bool:
+    """Whether a whole or a half has every resampling convolution, so that its names do not tell its strides."""
+    reader = _Reader(state_dict)
+    half, levels = ("encoder", "encoder.down.") if reader.has("encoder.") else ("decoder", "decoder.up.")
+    return reader.is_ambiguous(half, count_levels(state_dict, levels))
 
 
 def stored_levels(state_dict: StateDict) -> tuple[int, ...]:

@@ -83,8 +83,14 @@ class WaveletTokenizer(nn.Module):
 
         A size that does not divide is a ``ConfigError``, never padded or cropped.
         """
-        codes = self.encode_codes(pixels, tile=tile)
-        return codes if self.fsq is None else self.fsq.indices(codes)
+        return self.encode_piece(pixels, None, tile=tile)
+
+    def encode_piece(
+        self, pixels: Float[Tensor, "b 3 *thw"], past: Past | None, *, tile: Tile | None = None
+    ) -> Float[Tensor, "b cz *thw_z"] | Int[Tensor, "b ..."]:
+        """``encode`` of frames that may continue a clip (``stream``); indices are of float32 codes, exact for every codebook."""
+        z = self._latents(pixels, past, tile)
+        return z if self.fsq is None else self.fsq.indices(self.fsq.quantize(z.float()))
 
     def encode_codes(
         self, pixels: Float[Tensor, "b 3 *thw"], past: Past | None = None, *, tile: Tile | None = None
@@ -93,10 +99,13 @@ class WaveletTokenizer(nn.Module):
 
         With a ``past`` the frames continue a clip (``stream``).
         """
+        z = self._latents(pixels, past, tile)
+        return z if self.fsq is None else self.fsq.quantize(z)
+
+    def _latents(self, pixels: Tensor, past: Past | None, tile: Tile | None) -> Tensor:
+        """What the encoder says, before it is rounded to codes."""
         z = self._features(pixels, past, tile)
-        if self.config.is_variational:
-            z = z.chunk(2, dim=1)[0]
-        return z.contiguous() if self.fsq is None else self.fsq.quantize(z.contiguous())
+        return (z.chunk(2, dim=1)[0] if self.config.is_variational else z).contiguous()
 
     def posterior(self, pixels: Float[Tensor, "b 3 *thw"]) -> Posterior:
         """Mean and log-variance of the latents of a variational tokenizer."""

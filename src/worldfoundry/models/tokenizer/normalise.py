@@ -1,5 +1,6 @@
 """Statistics of latents, by which diffusion models see them with mean 0 and deviation 1."""
 
+import hashlib
 from dataclasses import dataclass
 
 import torch
@@ -19,12 +20,31 @@ class LatentStatistics:
     mean: Float[Tensor, "cz tz"]
     std: Float[Tensor, "cz tz"]
 
+    def __post_init__(self):
+        if self.mean.ndim != 2 or self.mean.shape != self.std.shape or not self.mean.numel():
+            raise CheckpointError(
+                f"latent statistics must be mean and std of one shape [channels frames], got {list(self.mean.shape)} and "
+                f"{list(self.std.shape)}; give both of one file"
+            )
+        is_finite = bool(self.mean.isfinite().all() and self.std.isfinite().all())
+        if not is_finite or not bool((self.std > 0).all()):
+            raise CheckpointError(
+                f"latent statistics must be finite and std above 0, got mean {_range(self.mean)} and std {_range(self.std)}; "
+                "fetch or convert the file again"
+            )
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits (SHA-256) of the numbers, whatever precision they are stored in."""
+        values = torch.stack([self.mean, self.std]).float().cpu().contiguous()
+        return hashlib.sha256(f"{list(values.shape)}".encode() + values.numpy().tobytes()).hexdigest()[:16]
+
     @classmethod
     def from_flat(
         cls, mean: Float[Tensor, " n"], std: Float[Tensor, " n"], *, latent_channels: int
     ) -> "LatentStatistics":
         """From the two lists of ``mean_std.pt``, channel-major."""
-        if mean.numel() != std.numel() or mean.numel() % latent_channels:
+        if not mean.numel() or mean.numel() != std.numel() or mean.numel() % latent_channels:
             raise CheckpointError(
                 f"latent statistics must be two lists of a multiple of {latent_channels}, got {mean.numel()} and {std.numel()}; "
                 "give mean and std of one mean_std.pt"
@@ -62,3 +82,7 @@ class LatentStatistics:
                 "on; cut longer clips into windows"
             )
         return [s[None, :, start:stop, None, None].to(latents) for s in (self.mean, self.std)]
+
+
+def _range(values: Tensor) -> str:
+    return f"{float(values.min()):.3g} to {float(values.max()):.3g}"

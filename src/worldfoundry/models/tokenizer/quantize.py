@@ -50,7 +50,11 @@ class FSQ:
         return (rounded / self._row([float(n // 2) for n in self.levels], z)).to(z.dtype)
 
     def indices(self, codes: Float[Tensor, "b d *axes"]) -> Int[Tensor, "b ..."]:
-        """int32 index of each code, ``0 <= index < codebook_size``."""
+        """int32 index of each code, ``0 <= index < codebook_size``.
+
+        Codes whose dtype cannot tell all values of a level apart are a ``DataError``.
+        """
+        _check_precision(codes.dtype, max(self.levels))
         half = self._row([float(n // 2) for n in self.levels], codes)
         digits = (codes.float() * half + half).round().to(torch.int32)
         index = torch.zeros_like(digits[:, 0])
@@ -91,12 +95,13 @@ class ResidualFSQ:
 
     def quantize(self, z: Float[Tensor, "b d *axes"]) -> ResidualCodes:
         """Codes and indices; the gradient is the sum of the stages' own."""
-        fsq, rest, total, indices = FSQ(self.levels), z, torch.zeros_like(z), []
+        rest = z.float()
+        fsq, total, indices = FSQ(self.levels), torch.zeros_like(rest), []
         for _ in range(self.num_stages):
             codes = fsq.quantize(rest)
             rest, total = rest - codes.detach(), total + codes
             indices.append(fsq.indices(codes))
-        return ResidualCodes(total, torch.stack(indices, dim=1))
+        return ResidualCodes(total.to(z.dtype), torch.stack(indices, dim=1))
 
     def codes(
         self, indices: Int[Tensor, "b stages ..."], dtype: torch.dtype = torch.float32
@@ -104,6 +109,15 @@ class ResidualFSQ:
         """Codes of the indices of all stages."""
         fsq = FSQ(self.levels)
         return torch.stack([fsq.codes(stage, dtype) for stage in indices.unbind(1)]).sum(dim=0)
+
+
+def _check_precision(dtype: torch.dtype, levels: int) -> None:
+    """A code is a multiple of ``1 / half``; rounded by up to half the distance to the next it may be read as another."""
+    half = levels // 2
+    if half * torch.finfo(dtype).eps / 2 >= 0.5:
+        raise DataError(
+            f"codes of {levels} levels must be float32 to tell indices from, got {dtype}; quantise in float32"
+        )
 
 
 def _check_range(indices: Tensor, codebook_size: int) -> None:

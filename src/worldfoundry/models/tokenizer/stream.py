@@ -30,10 +30,13 @@ class TokenizerStream:
     """
 
     def __init__(self, tokenizer: WaveletTokenizer, *, attended_latents: int = 0, tile: Tile | None = None):
-        if tokenizer.config.dimensions != "video" or attended_latents < 0:
+        if tokenizer.config.dimensions != "video":
             raise ConfigError(
-                f"a stream must be of a video tokenizer and attended_latents at least 0, got {tokenizer.config.dimensions} and "
-                f"{attended_latents}; encode images one by one"
+                f"a stream must be of a video tokenizer, got one of {tokenizer.config.dimensions}s; encode images one by one"
+            )
+        if attended_latents < 0:
+            raise ConfigError(
+                f"attended_latents must be at least 0, got {attended_latents}; 0 is all of the clip"
             )
         self.tokenizer, self.attended_latents, self.tile = tokenizer, attended_latents, tile
         self.encoder_past: tuple[State, ...] = ()
@@ -44,9 +47,9 @@ class TokenizerStream:
     ) -> Float[Tensor, "b cz tz hz wz"] | Int[Tensor, "b tz hz wz"]:
         """Latents or indices of the next frames: first 1 + a multiple of the temporal stride, then multiples of it."""
         past = self._continue("pixels", pixels, self.encoder_past)
-        codes = self.tokenizer.encode_codes(pixels, past, tile=self.tile)
+        latents = self.tokenizer.encode_piece(pixels, past, tile=self.tile)
         self.encoder_past = (_shape(pixels), *past.kept)
-        return codes if self.tokenizer.fsq is None else self.tokenizer.fsq.indices(codes)
+        return latents
 
     def decode(
         self, latents: Float[Tensor, "b cz tz hz wz"] | Int[Tensor, "b tz hz wz"]

@@ -142,6 +142,49 @@ def test_an_old_export_is_understood_by_its_name_or_its_strides(files, tmp_path)
     assert equal(build_tokenizer(asked), model)
 
 
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_a_half_of_an_old_export_is_understood_by_its_name_or_its_strides(files, tmp_path, half):
+    model = files.tiny(CV)  # two levels in the decoder: its one resampler of all three kinds says nothing
+    every = {f"encoder.down.{i}.downsample.conv{n}" for i in (0, 1) for n in (1, 2, 3)}
+    every |= {f"decoder.up.1.upsample.conv{n}" for n in (1, 2, 3)}
+    state = {f"{layer}.conv3d.weight": torch.ones(3) for layer in every} | model.state_dict()
+    prefixes = {"encoder": ("encoder.", "quant_conv."), "decoder": ("decoder.", "post_quant_conv.")}[half]
+    state = {f"network.{k}": v for k, v in state.items() if k.startswith(prefixes)}
+    for folder in (tmp_path / "weights", tmp_path / CV):
+        folder.mkdir()
+        torch.save({"model": state}, folder / "model.pt")
+    options = OpenOptions(average="network")
+    with pytest.raises(CheckpointError, match=r"give strides=\(time, space\)"):
+        open_tokenizer(str(tmp_path / "weights"), options)
+    for name, asked in ((CV, options), ("weights", replace(options, strides=(4, 8)))):
+        found = build_tokenizer(open_tokenizer(str(tmp_path / name), asked))
+        assert (found.spec, found.parts) == (model.spec, half)
+
+
+def test_a_diffusers_folder_says_the_strides_that_two_levels_do_not(files, tmp_path):
+    model = files.tiny(
+        CV, channel_multipliers=(1, 2), decoder_channel_multipliers=(1, 2, 2), temporal_stride=8
+    )
+    loaded = load_tokenizer(str(files.diffusers(model, tmp_path / "d")))
+    assert loaded.spec == model.spec
+    files.export(model, tmp_path / "o", files=("autoencoder",))
+    with pytest.raises(CheckpointError, match="strides"):
+        load_tokenizer(str(tmp_path / "o"))
+    assert load_tokenizer(str(tmp_path / "o"), options=OpenOptions(strides=(8, 8))).spec == model.spec
+
+
+def test_folders_further_out_do_not_name_a_file(files, tmp_path):
+    mine = files.checkpoint(
+        files.tiny(CV), tmp_path / "Cosmos-0.1-Tokenizer-DV8x8x8" / "experiments" / "mine"
+    )
+    opened = open_tokenizer(str(mine))
+    assert opened.source.release == ""
+    assert opened.release.tokenizer.temporal_stride == 4
+    below = files.diffusers(files.tiny(CV), tmp_path / CV / "vae")
+    for name in (below, below.parent, below / "diffusion_pytorch_model.safetensors"):
+        assert open_tokenizer(str(name)).source.release == CV
+
+
 @pytest.mark.parametrize(
     ("change", "says"), [("missing", "missing"), ("extra", "unexpected"), ("shape", "other shape")]
 )

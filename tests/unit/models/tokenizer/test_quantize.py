@@ -6,6 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from worldfoundry.core.errors import DataError
+from worldfoundry.models.tokenizer.config import TokenizerConfig
+from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.quantize import (
     FSQ,
     ResidualFSQ,
@@ -107,3 +109,39 @@ def test_each_residual_stage_comes_closer_and_indices_say_all():
     one, plain = ResidualFSQ((5, 7, 4), num_stages=1).quantize(z), FSQ((5, 7, 4))
     assert torch.equal(one.codes, plain.quantize(z))
     assert torch.equal(one.indices[:, 0], plain.indices(one.codes))
+
+
+@pytest.mark.parametrize("levels", [(1000, 3), (513, 2), (8, 8, 8, 5, 5, 5), (511,)])
+def test_a_bfloat16_tokenizer_tells_every_code_apart(levels):
+    """Codes themselves are rounded to the dtype of the decoder; what is stored must not be."""
+    fsq, generator = FSQ(levels), torch.Generator().manual_seed(0)
+    z = torch.randn((1, len(levels), 4, 32, 32), generator=generator).bfloat16() * 2
+    exact = fsq.indices(fsq.quantize(z.float()))
+    config = TokenizerConfig(
+        fsq_levels=levels,
+        latent_channels=len(levels),
+        channels=8,
+        num_res_blocks=1,
+        z_channels=8,
+        temporal_stride=4,
+    )
+    model = WaveletTokenizer(config).bfloat16()
+    model._features = lambda *_args: z
+    found = model.encode(torch.zeros(1, 3, 13, 256, 256, dtype=torch.bfloat16))
+    assert torch.equal(found, exact)
+    assert len(exact.unique()) > 256 or levels == (511,)
+
+
+def test_codes_that_cannot_be_told_apart_are_refused():
+    fsq = FSQ((1000, 3))
+    codes = fsq.quantize(torch.zeros(1, 2, 1, 1, 1, dtype=torch.bfloat16))
+    with pytest.raises(DataError, match="codes of 1000 levels must be float32"):
+        fsq.indices(codes)
+
+
+def test_residual_stages_are_exact_in_bfloat16():
+    z = torch.randn((1, 2, 4, 5), generator=torch.Generator().manual_seed(0)).bfloat16()
+    fsq = ResidualFSQ((1000, 7), num_stages=2)
+    found = fsq.quantize(z)
+    assert torch.equal(found.indices, fsq.quantize(z.float()).indices)
+    assert found.codes.dtype == torch.bfloat16
