@@ -1,15 +1,17 @@
 """What ``worldfoundry tokenize`` and its relatives refuse: with which words, which exit code, and before which work."""
 
+import numpy as np
 import pytest
 import torch
 from tests.unit.cli.test_tokenize import CI, CV, DV, film, make, run
 
 from worldfoundry.cli import tokenize_work
 from worldfoundry.cli.main import main
-from worldfoundry.data.video_write import write_image
+from worldfoundry.data.video_write import write_image, write_video
 from worldfoundry.evaluate.tokenizer_checks import latent_bits
 from worldfoundry.evaluate.tokenizer_config import TokenizerSuiteConfig
 from worldfoundry.models.pretrained.release import load_tokenizer
+from worldfoundry.protocols.frames import Frames
 
 
 @pytest.fixture
@@ -82,12 +84,16 @@ def test_an_image_that_cannot_be_used_is_not_called_a_video(tmp_path, capsys, mo
     assert "none.mp4 must be a video" in said(capsys, 1, "tokenize", "encode", tmp_path / "none.mp4", *line)
 
 
-def test_damage_is_found_before_the_first_piece_is_encoded(tmp_path, capsys, clip, model, monkeypatch):
-    content = clip.read_bytes()
-    torn = tmp_path / "torn.mp4"
+def test_damage_is_found_before_the_first_piece_is_encoded(tmp_path, capsys, model, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (61, 32, 32, 3), dtype=np.uint8)
+    write_video(tmp_path / "a.mp4", Frames.at_constant_rate(noise, 10.0))
+    content, torn = (tmp_path / "a.mp4").read_bytes(), tmp_path / "torn.mp4"
     monkeypatch.setattr(tokenize_work.Coder, "encode", lambda *_: pytest.fail("work was done first"))
     line = ["--model", model, "--chunk-frames", 4, "--out", tmp_path / "z.safetensors"]
     torn.write_bytes(content[: len(content) * 2 // 3])
+    assert "torn.mp4 must be a whole video" in said(capsys, 1, "tokenize", "encode", torn, *line)
+    middle, count = len(content) // 2, len(content) // 10
+    torn.write_bytes(content[:middle] + bytes(count) + content[middle + count :])
     assert "torn.mp4 must be a whole video" in said(capsys, 1, "tokenize", "encode", torn, *line)
 
 
@@ -165,7 +171,5 @@ def test_a_start_of_another_size_and_a_device_that_is_not_there_are_told_before_
 
 
 def test_a_photo_that_is_whole_passes(tmp_path, capsys, model):
-    import numpy as np
-
     write_image(tmp_path / "p.png", np.zeros((16, 16, 3), np.uint8))
     run(capsys, "encode", tmp_path / "p.png", "--model", model, "--out", tmp_path / "p.safetensors")

@@ -311,6 +311,7 @@ def test_ctrl_c_finishes_the_step_saves_and_goes_on_as_if_never_stopped(
     (run,) = (tmp_path / "runs" / config.recipe).iterdir()
     saved = run / "checkpoints" / "step-00000003"
     assert f"stopped at step 3 of 4, saved in {saved}; the same command goes on from there" in said
+    assert (saved / "DONE").exists()
     assert train(config, runs_root=tmp_path / "runs") == run
     assert same(state(run)[0], state(straight)[0])
 
