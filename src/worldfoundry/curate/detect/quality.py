@@ -245,7 +245,7 @@ def _spread(values: np.ndarray) -> np.ndarray:
 def _edges(tiles: np.ndarray) -> np.ndarray:
     """Steepness of the strongest edges: rise over 1 pixel against 2, 4 and 8 pixels, along both axes, and overshoot."""
     features = []
-    for y in (tiles, tiles.transpose(0, 2, 1)):
+    for y in (tiles, np.ascontiguousarray(tiles.transpose(0, 2, 1))):
         rises = [_high(y[..., k:], y[..., :-k]) for k in _EDGE_STEPS]
         middle = cv2.addWeighted(_flat(y[..., 2:]), 0.5, _flat(y[..., :-2]), 0.5, 0)
         bend = 2 * _high(y[..., 1:-1], middle)
