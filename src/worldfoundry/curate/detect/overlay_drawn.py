@@ -18,11 +18,15 @@ _BLOCK = 1 << 18  # numbers that a matrix product reads at a time: a megabyte
 
 def network_input(luma: np.ndarray, before: np.ndarray | None) -> np.ndarray:
     """float32 [2, h, w]: luma uint8 [h, w] about -2 to 2, and its change since ``before``, bounded; no change without it."""
-    level = (luma.astype(np.float32) - 128) / 64
-    if before is None:
-        return np.stack([level, np.zeros_like(level)])
-    change = np.clip((luma.astype(np.float32) - before) / 8, -4, 4)
-    return np.stack([level, change])
+    seen = np.zeros((2, *luma.shape), np.float32)
+    level, change = seen
+    np.subtract(luma, np.float32(128), out=level)
+    level /= 64
+    if before is not None:
+        np.subtract(luma, before, out=change, dtype=np.float32)
+        change /= 8
+        np.clip(change, -4, 4, out=change)
+    return seen
 
 
 def drawn_logits(luma: np.ndarray, before: np.ndarray | None) -> np.ndarray:

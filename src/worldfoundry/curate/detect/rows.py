@@ -16,7 +16,8 @@ class Rows:
 
     def __init__(self, dtype: Any, shape: tuple[int, ...] = ()):
         self._dtype, self._shape = np.dtype(dtype), shape
-        self._row_bytes = self._dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        self.row_bytes = self._dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        """Bytes of a row."""
         self._block = bytearray()
         self._file: IO[bytes] | None = None
         self._count = 0
