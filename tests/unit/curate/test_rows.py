@@ -13,7 +13,7 @@ from tests.unit.curate.planted import INFO
 
 from worldfoundry.curate.analyse import detectors_of
 from worldfoundry.curate.config import CurateConfig
-from worldfoundry.curate.detect import rows, shot_network
+from worldfoundry.curate.detect import rows, shot_features, shot_network
 from worldfoundry.curate.detect.rows import Rows, forget, split_columns
 
 
@@ -87,6 +87,7 @@ def _mapped_kb() -> int:
 def test_no_detector_holds_more_of_a_longer_video(monkeypatch):
     monkeypatch.setattr(rows, "_BLOCK_BYTES", 1)
     monkeypatch.setattr(shot_network, "_WINDOW", 16)
+    monkeypatch.setattr(shot_features, "_BLOCK", 16)
     meters = {d.name: d.begin(INFO) for d in detectors_of(CurateConfig())}
     noise = np.random.default_rng(0).integers(0, 255, (40, 80, 3), np.uint8)
     held: list[dict[str, int]] = []
