@@ -83,7 +83,7 @@ def _parts(x: np.ndarray, k: int, stride: int) -> tuple[np.ndarray, int]:
     for y in range(stride):
         for left in range(stride):
             top, side = (y - k // 2) % stride, (left - k // 2) % stride
-            seen = x[:, top::stride, side::stride]
             a, b = (top + k // 2) // stride, (side + k // 2) // stride
+            seen = x[:, top::stride, side::stride][:, : rows - a, : pitch - b]
             parts[y, left, :, a : a + seen.shape[1], b : b + seen.shape[2]] = seen
     return parts.reshape(stride, stride, c, -1), pitch
