@@ -12,6 +12,7 @@ from worldfoundry.core.errors import DataError
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.detect import DETECTORS
 from worldfoundry.curate.detect.rows import Rows
+from worldfoundry.curate.memory import keep_freed_memory
 from worldfoundry.curate.records import (
     Analysis,
     analysis_fingerprint,
@@ -23,8 +24,6 @@ from worldfoundry.curate.records import (
 from worldfoundry.curate.store import Store, local_copy
 from worldfoundry.data.views import Views
 from worldfoundry.protocols.curation import Detector, SourceInfo, Timeline
-
-_LARGE_BYTES = 16 << 20
 
 
 def detectors_of(config: CurateConfig) -> tuple[Detector, ...]:
@@ -97,7 +96,7 @@ class Analyse:
 
 def look(path: str | Path, info: SourceInfo, detectors: Sequence[Detector]) -> Analysis:
     """Show every frame of a local file to detectors."""
-    _keep_memory()
+    keep_freed_memory()
     meters = [(detector, detector.begin(info)) for detector in detectors]
     views, seconds = Views(path), Rows(np.float64)
     for view in views:
@@ -112,12 +111,3 @@ def look(path: str | Path, info: SourceInfo, detectors: Sequence[Detector]) -> A
         is_cut_short=views.is_cut_short,
         timelines={detector.name: meter.finish() for detector, meter in meters},
     )
-
-
-def _keep_memory() -> None:
-    """Let the C library keep up to 32 MB of what is freed, as it does after the first large block is freed.
-
-    Without that the networks' arrays go back to the kernel after every frame and come back as page faults, a tenth of
-    the cost of an analysis.
-    """
-    np.empty(_LARGE_BYTES, np.uint8)  # never written to, so it takes no memory
