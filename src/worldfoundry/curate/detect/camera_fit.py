@@ -177,9 +177,9 @@ def fit_shift(moves: np.ndarray, weight: np.ndarray, tolerance: float) -> comple
     total = float(weight.sum())
     if total <= 0:
         return 0j
-    order = np.argsort(moves.real), np.argsort(moves.imag)
+    order = np.argsort(np.real(moves)), np.argsort(np.imag(moves))
     middle = [o[np.searchsorted(np.cumsum(weight[o]), total / 2)] for o in order]
-    shift = complex(moves.real[middle[0]], moves.imag[middle[1]])
+    shift = complex(np.real(moves)[middle[0]], np.imag(moves)[middle[1]])
     moving = _settle(moves, weight, shift, tolerance)
     if abs(shift) < tolerance:
         return moving[0]
@@ -235,7 +235,7 @@ def _consensus(z: np.ndarray, u: np.ndarray, w: np.ndarray, tolerance: float) ->
     apart = np.abs(z[i] - z[j]) > 0.1
     i, j = i[apart], j[apart]
     twists = np.concatenate([(u[i] - u[j]) / (z[i] - z[j]), np.zeros(2, np.complex64)])
-    middle = complex(np.median(u.real), np.median(u.imag))
+    middle = complex(np.median(np.real(u)), np.median(np.imag(u)))
     shifts = np.concatenate([u[i] - twists[: len(i)] * z[i], np.array([middle, 0], np.complex64)])
     twists[np.abs(twists) > _WILDEST] = 0
     some = np.linspace(0, len(z) - 1, min(_SCORED, len(z))).astype(int)
@@ -253,7 +253,9 @@ def _refine(z: np.ndarray, u: np.ndarray, w: np.ndarray, shift: complex, twist: 
         total = max(float(ww.sum()), 1e-9)
         zc, uc = (ww * z).sum() / total, (ww * u).sum() / total
         dz = z - zc
-        twist = (ww * dz.conj() * (u - uc)).sum() / max(float((ww * (dz.real**2 + dz.imag**2)).sum()), 1e-9)
+        twist = (ww * dz.conj() * (u - uc)).sum() / max(
+            float((ww * (np.real(dz) ** 2 + np.imag(dz) ** 2)).sum()), 1e-9
+        )
         shift = uc - twist * zc
         inlying = _soft(u - shift - twist * z, tolerance + _TOLERANCE_SHARE * abs(shift))
     return complex(shift), complex(twist), inlying
@@ -261,10 +263,10 @@ def _refine(z: np.ndarray, u: np.ndarray, w: np.ndarray, shift: complex, twist: 
 
 def _soft(residual: np.ndarray, tolerance: Any) -> np.ndarray:
     """Geman and McClure's weight of residuals: 1 at 0, 1/4 at the tolerance."""
-    share = (residual.real**2 + residual.imag**2) / (tolerance * tolerance)
+    share = (np.real(residual) ** 2 + np.imag(residual) ** 2) / (tolerance * tolerance)
     return 1 / (1 + share) ** 2
 
 
 def _above(move: np.ndarray, floor: float) -> np.ndarray:
     """Length of displacements, less what the noise of the flow adds."""
-    return np.sqrt(np.maximum(move.real**2 + move.imag**2 - floor, 0))
+    return np.sqrt(np.maximum(np.real(move) ** 2 + np.imag(move) ** 2 - floor, 0))

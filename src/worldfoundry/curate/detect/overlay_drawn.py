@@ -19,7 +19,7 @@ _BLOCK = 1 << 18  # numbers that a matrix product reads at a time: a megabyte
 def network_input(luma: np.ndarray, before: np.ndarray | None) -> np.ndarray:
     """float32 [2, h, w]: luma uint8 [h, w] about -2 to 2, and its change since ``before``, bounded; no change without it."""
     seen = np.zeros((2, *luma.shape), np.float32)
-    level, change = seen
+    level, change = seen[0], seen[1]
     np.subtract(luma, np.float32(128), out=level)
     level /= 64
     if before is not None:
