@@ -12,6 +12,7 @@ from worldfoundry.core.errors import DataError
 from worldfoundry.curate.config import CurateConfig
 from worldfoundry.curate.detect import DETECTORS
 from worldfoundry.curate.detect.rows import Rows
+from worldfoundry.curate.memory import keep_freed_memory
 from worldfoundry.curate.records import (
     Analysis,
     analysis_fingerprint,
@@ -95,6 +96,7 @@ class Analyse:
 
 def look(path: str | Path, info: SourceInfo, detectors: Sequence[Detector]) -> Analysis:
     """Show every frame of a local file to detectors."""
+    keep_freed_memory()
     meters = [(detector, detector.begin(info)) for detector in detectors]
     views, seconds = Views(path), Rows(np.float64)
     for view in views:

@@ -11,6 +11,7 @@ from typing import Any
 from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import DataError
 from worldfoundry.curate.config import EncodeConfig
+from worldfoundry.curate.memory import keep_freed_memory
 from worldfoundry.curate.records import TICK_S, read_json, source_path, write_json
 from worldfoundry.curate.store import Store, local_copy
 from worldfoundry.data.video_write import VideoWriter, write_image
@@ -85,6 +86,7 @@ class Encode:
         there = self._there(name)
         missing = [clip for clip in job.clips if clip.clip_id not in there]
         if missing:
+            keep_freed_memory()
             with local_copy(job.url) as path:
                 for clip in missing:
                     there[clip.clip_id] = self._encode(path, clip, job.info)

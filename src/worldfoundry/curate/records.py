@@ -26,7 +26,7 @@ from typing import Any, Literal
 import numpy as np
 
 from worldfoundry.core.errors import DataError
-from worldfoundry.curate.detect.rows import forget
+from worldfoundry.curate.detect.rows import Rows, forget
 from worldfoundry.curate.store import Store
 from worldfoundry.protocols.curation import Detector, Failure, SourceInfo, Timeline
 
@@ -162,10 +162,15 @@ def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             with archive.open(info, "w", force_zip64=True) as file:
                 header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False}
                 np.lib.format.write_array_header_1_0(file, {**header, "shape": array.shape})
-                rows = max(1, _PIECE_BYTES // max(1, array[:1].nbytes))
-                for k in range(0, len(array), rows):
-                    file.write(np.ascontiguousarray(array[k : k + rows]).tobytes())
+                for piece in _pieces(len(array), array[:1].nbytes):
+                    file.write(np.ascontiguousarray(array[piece.start : piece.stop]).tobytes())
                     forget(array)
+
+
+def _pieces(num_rows: int, row_bytes: int) -> Iterator[range]:
+    """Rows of an array that are read or written at a time."""
+    step = max(1, _PIECE_BYTES // max(1, row_bytes))
+    return (range(k, min(k + step, num_rows)) for k in range(0, num_rows, step))
 
 
 def load_analysis(store: Store, name: str, source: str = "") -> tuple[Analysis, dict[str, str]]:
@@ -192,12 +197,19 @@ class _Arrays:
     def __init__(self, store: Store, name: str):
         self._url = store.url(name)
         with self._told():
-            self._file = np.load(io.BytesIO(store.read_bytes(name)))
-        self.names = tuple(self._file.files)
+            self._file = zipfile.ZipFile(self._url if store.is_local else io.BytesIO(store.read_bytes(name)))
+        self.names = tuple(entry.removesuffix(".npy") for entry in self._file.namelist())
 
     def get(self, name: str) -> np.ndarray:
-        with self._told():
-            return self._file[name]
+        """One array, not to be changed; a long one waits on disk until it is looked at."""
+        with self._told(), self._file.open(f"{name}.npy") as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+            rows = Rows(dtype, shape[1:])
+            for piece in _pieces(shape[0], rows.row_bytes):
+                data = file.read(len(piece) * rows.row_bytes)
+                rows.extend(np.frombuffer(data, dtype).reshape(len(piece), *shape[1:]))
+            return rows.array()
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -212,7 +224,7 @@ class _Arrays:
 
 
 class _Timelines(Mapping[str, Timeline]):
-    """Timelines by detector, each read once."""
+    """Timelines by detector, read when they are asked for; the last one stays."""
 
     def __init__(self, arrays: _Arrays):
         self._arrays = arrays
@@ -225,6 +237,7 @@ class _Timelines(Mapping[str, Timeline]):
         if detector not in self._read:
             start = f"{detector}/"
             names = [n for n in self._arrays.names if n.startswith(start)]
+            self._read.clear()
             self._read[detector] = {n.removeprefix(start): self._arrays.get(n) for n in names}
         return self._read[detector]
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, get_origin, get_type_hints
 
 from worldfoundry.curate.config import CurateConfig
+from worldfoundry.curate.detect.rows import forget
 from worldfoundry.curate.encode import encode_key
 from worldfoundry.curate.records import Analysis, Row, Trouble, clip_id_of
 from worldfoundry.curate.spans import Piece, pieces_of
@@ -58,7 +59,15 @@ def candidates(analysis: Analysis, config: CurateConfig, detectors: Sequence[Det
         detail = f"{lost:.1%} of the frames are lost ({cut}), above max_damage {config.max_damage:g}"
         return [source_row(analysis.info, Trouble(state="rejected", reason="damaged", detail=detail))]
     shots = _shots(analysis, config, detectors)
-    return [_row(analysis, piece, config, detectors) for piece in pieces_of(analysis, shots, config.shots)]
+    pieces = pieces_of(analysis, shots, config.shots)
+    rows = [_row(analysis, piece, config) for piece in pieces]
+    for detector in detectors:  # one timeline after the other, so that only one of them is in memory
+        _score(rows, analysis, detector)
+    for row, piece in zip(rows, pieces, strict=True):
+        if piece.is_short:
+            length = piece.end_s - piece.start_s
+            reject(row, "too_short", f"{length:.2f} s, under shots.min_s {config.shots.min_s:g}")
+    return rows
 
 
 def _shots(analysis: Analysis, config: CurateConfig, detectors: Sequence[Detector]) -> list[Span]:
@@ -70,10 +79,10 @@ def _shots(analysis: Analysis, config: CurateConfig, detectors: Sequence[Detecto
     return [Span(start_s=-math.inf, end_s=math.inf)]
 
 
-def _row(analysis: Analysis, piece: Piece, config: CurateConfig, detectors: Sequence[Detector]) -> Row:
+def _row(analysis: Analysis, piece: Piece, config: CurateConfig) -> Row:
     info = analysis.info
     clip_id = clip_id_of(info.source_id, piece.start_s, piece.end_s, encode_key(config.encode))
-    row: Row = {
+    return {
         "clip_id": clip_id,
         "source": info.source,
         "source_id": info.source_id,
@@ -86,18 +95,21 @@ def _row(analysis: Analysis, piece: Piece, config: CurateConfig, detectors: Sequ
         "is_variable": piece.is_variable,
         "decision": "",
     }
-    for detector in detectors:
-        names = [f.name for f in score_fields(type(detector))]
-        if names:
-            timeline = analysis.timelines[detector.name]
-            scores = module_of(detector).score(timeline, piece.start_s, piece.end_s)
-            for name in names:
-                column = name if name not in row else f"{detector.name}_{name}"
-                row[column] = None if info.is_still and name in _STILL_HAS_NO else getattr(scores, name)
-    if piece.is_short:
-        length = piece.end_s - piece.start_s
-        reject(row, "too_short", f"{length:.2f} s, under shots.min_s {config.shots.min_s:g}")
-    return row
+
+
+def _score(rows: Sequence[Row], analysis: Analysis, detector: Detector) -> None:
+    """Put a detector's scores into the rows of a source."""
+    names = [f.name for f in score_fields(type(detector))]
+    if not names:
+        return
+    timeline, module = analysis.timelines[detector.name], module_of(detector)
+    for row in rows:
+        scores = module.score(timeline, row["start_s"], row["end_s"])
+        for name in names:
+            column = name if name not in row else f"{detector.name}_{name}"
+            row[column] = None if row["is_still"] and name in _STILL_HAS_NO else getattr(scores, name)
+        for array in timeline.values():
+            forget(array)
 
 
 def source_row(info: SourceInfo, trouble: Trouble, *, duplicate_of: str = "") -> Row:

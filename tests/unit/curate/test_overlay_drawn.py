@@ -11,10 +11,15 @@ from worldfoundry.curate.labelled.looks_clips import decode
 from worldfoundry.curate.labelled.looks_clips import timeline_of as timeline_of_views
 
 
-@pytest.mark.parametrize(("size", "stride"), [((9, 12), 1), ((9, 12), 2), ((8, 7), 2)])
-def test_a_convolution_is_the_sum_of_shifted_products(size: tuple[int, int], stride: int):
+@pytest.mark.parametrize("block", [1, 100, 1 << 18])
+@pytest.mark.parametrize("taps", [3, 5])
+@pytest.mark.parametrize(("size", "stride"), [((9, 12), 1), ((9, 12), 2), ((8, 7), 2), ((13, 12), 3)])
+def test_a_convolution_is_the_sum_of_shifted_products(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], stride: int, taps: int, block: int
+):
+    monkeypatch.setattr(overlay_drawn, "_BLOCK", block)
     rng = np.random.default_rng(0)
-    x, weight, bias = rng.normal(size=(2, *size)), rng.normal(size=(3, 2, 3, 3)), rng.normal(size=3)
+    x, weight, bias = rng.normal(size=(2, *size)), rng.normal(size=(3, 2, taps, taps)), rng.normal(size=3)
     whole = [
         sum(cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_CONSTANT) for plane, kernel in zip(x, k, strict=True)) + b
         for k, b in zip(weight, bias, strict=True)

@@ -31,7 +31,7 @@ from worldfoundry.curate.detect.camera_fit import (
     texture,
 )
 from worldfoundry.curate.detect.camera_tags import CameraTag, describe, track_of
-from worldfoundry.curate.detect.rows import Rows
+from worldfoundry.curate.detect.rows import Rows, split_columns
 from worldfoundry.protocols.curation import Meter, SourceInfo, Timeline, View
 
 __all__ = ["CameraDetector", "CameraScores", "CameraTag", "Detector", "find_tags", "score"]
@@ -134,6 +134,7 @@ class _Meter:
         self._due_s = self._now = -np.inf
         self._cells: tuple[np.ndarray, np.ndarray] | None = None
         self._twist = 0j
+        self._ended: tuple[float, ...] | None = None
 
     def observe(self, view: View) -> None:
         # The frame nearest to a wanted time is the first that comes less than half a frame before it.
@@ -146,6 +147,7 @@ class _Meter:
         if self._pair is not None and now - self._pair[0] >= _PAIR_S - _half(step_s):
             self._end_pair(now, fine)
         self._end_step(now, fit_to(fine, COARSE_WIDTH))
+        self._keep_pair()
         if self._pair is None and now >= self._due_s - _half(step_s):
             self._pair = now, fine
             again = self._due_s + _PAIR_EVERY_S
@@ -203,7 +205,16 @@ class _Meter:
         self._keep(then, now, values | {"change": change}, is_pair=False)
 
     def _keep(self, then: float, now: float, values: dict[str, float], *, is_pair: bool) -> None:
-        self._rows.append((then, now, is_pair, *(values.get(name, np.nan) for name in _COLUMNS)))
+        row = (then, now, is_pair, *(values.get(name, np.nan) for name in _COLUMNS))
+        if is_pair:  # it comes after the step that ends with it
+            self._ended = row
+        else:
+            self._rows.append(row)
+
+    def _keep_pair(self) -> None:
+        if self._ended is not None:
+            self._rows.append(self._ended)
+            self._ended = None
 
     def _weights(self, coarse: np.ndarray, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
         """What the last pair took for known and for background; before the first, all that has texture."""
@@ -216,11 +227,8 @@ class _Meter:
         return known > 0, background * grid.prior
 
     def finish(self) -> Timeline:
-        rows = self._rows.array()
-        rows = rows[np.lexsort((rows[:, 2], rows[:, 1]))]
-        return {
-            "seconds": rows[:, 0].copy(),
-            "end_seconds": rows[:, 1].copy(),
-            "is_pair": rows[:, 2].astype(bool),
-            **{name: rows[:, 3 + k].astype(np.float32) for k, name in enumerate(_COLUMNS)},
-        }
+        begin, end, is_pair, *numbers = split_columns(
+            self._rows.array(), [np.float64, np.float64, bool, *[np.float32] * len(_COLUMNS)]
+        )
+        named = dict(zip(_COLUMNS, numbers, strict=True))
+        return {"seconds": begin, "end_seconds": end, "is_pair": is_pair, **named}

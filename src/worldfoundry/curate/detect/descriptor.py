@@ -15,7 +15,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from worldfoundry.curate.detect.rows import Rows
+from worldfoundry.curate.detect.rows import Rows, split_columns
 from worldfoundry.protocols.curation import Meter, SourceInfo, Timeline, View
 
 SIDE = 32
@@ -88,7 +88,7 @@ class _Meter:
 
     def finish(self) -> Timeline:
         self._flush()
-        first, mean, last = self._when.array().T
+        first, mean, last = split_columns(self._when.array(), [np.float64] * 3)
         return {
             "seconds": mean,
             "first_s": first,

@@ -14,6 +14,7 @@ import numpy as np
 
 from worldfoundry.curate.config import VIDEO_TYPES
 from worldfoundry.curate.detect.network import load_network, load_table, within
+from worldfoundry.curate.detect.rows import Rows
 from worldfoundry.protocols.curation import SourceInfo, Timeline, View
 
 TYPES = VIDEO_TYPES
@@ -84,18 +85,18 @@ class KindMeter:
     def __init__(self, interval_s: float):
         self._interval_s = interval_s
         self._due_s = self._thumb_due_s = -math.inf
-        self._seconds: list[float] = []
-        self._features: list[np.ndarray] = []
-        self._motion: list[list[np.ndarray]] = []
+        self._seconds, self._features = Rows(np.float64), Rows(np.float32, (NUM_FEATURES,))
+        self._motion = Rows(np.float32, (2, len(_NO_MOTION)))
+        self._steps: list[np.ndarray] = []
         self._thumb: np.ndarray | None = None
 
     def observe(self, view: View) -> None:
         """Compare thumbnails five times a second; measure one frame a second."""
         if view.seconds >= self._due_s:
             self._due_s = view.seconds + self._interval_s - 5e-4
+            self._settle()
             self._seconds.append(view.seconds)
             self._features.append(measure(view.small, view.luma))
-            self._motion.append([])
         if view.seconds >= self._thumb_due_s:
             self._thumb_due_s = view.seconds + _THUMB_S - 5e-4
             small = view.small
@@ -103,20 +104,24 @@ class KindMeter:
                 small, (64, max(8, round(64 * small.shape[0] / small.shape[1]))), interpolation=cv2.INTER_AREA
             )
             if self._thumb is not None and self._thumb.shape == thumb.shape:
-                self._motion[-1].append(_compare(thumb, self._thumb))
+                self._steps.append(_compare(thumb, self._thumb))
             self._thumb = thumb
 
     def finish(self) -> Timeline:
         """``features`` float32 [n, f]; ``motion`` float32 [n, 2, 6]: mean and largest until the next sample, NaN if none."""
-        motion = [
-            np.stack([np.mean(m, axis=0), np.max(m, axis=0)]) if m else np.stack([_NO_MOTION] * 2)
-            for m in self._motion
-        ]
+        self._settle()
         return {
-            "seconds": np.array(self._seconds, np.float64),
-            "features": np.array(self._features, np.float32).reshape(len(self._features), NUM_FEATURES),
-            "motion": np.array(motion, np.float32).reshape(len(motion), 2, len(_NO_MOTION)),
+            "seconds": self._seconds.array(),
+            "features": self._features.array(),
+            "motion": self._motion.array(),
         }
+
+    def _settle(self) -> None:
+        """Sum up the motion since the last sample."""
+        steps, self._steps = self._steps, []
+        if len(self._seconds):
+            nothing = [_NO_MOTION, _NO_MOTION]
+            self._motion.append([np.mean(steps, axis=0), np.max(steps, axis=0)] if steps else nothing)
 
 
 def score(timeline: Timeline, start_s: float, end_s: float) -> KindScores:

@@ -17,6 +17,7 @@ import numpy as np
 
 from worldfoundry.curate.detect.network import load_table, sigmoid, within
 from worldfoundry.curate.detect.overlay_drawn import convolve, drawn_logits, quantise, restore
+from worldfoundry.curate.detect.rows import Rows
 from worldfoundry.protocols.curation import SourceInfo, Timeline, View
 
 CELL = 16
@@ -79,13 +80,13 @@ class _Strokes:
 
 
 class OverlayMeter:
-    """Keeps the cells of each sample, a few kilobytes, and the stroke pictures of the last two seconds."""
+    """Keeps the cells of each sample, a few kilobytes, on disk, and the stroke pictures of the last two seconds."""
 
     def __init__(self, interval_s: float):
         self._interval_s = interval_s
         self._due_s = -math.inf
-        self._seconds: list[float] = []
-        self._cells: list[np.ndarray] = []
+        self._shape: tuple[int, ...] = (len(CHANNELS), 1, 1)
+        self._seconds, self._cells = Rows(np.float64), Rows(np.uint8, self._shape)
         self._past: deque[_Strokes] = deque(maxlen=_LONG)
 
     def observe(self, view: View) -> None:
@@ -98,17 +99,15 @@ class OverlayMeter:
             self._past.clear()
         cells = _describe(strokes, self._past)
         self._past.append(strokes)
-        if not self._cells or cells.shape == self._cells[0].shape:
+        if not len(self._cells):
+            self._shape, self._cells = cells.shape, Rows(np.uint8, cells.shape)
+        if cells.shape == self._shape:
             self._seconds.append(view.seconds)
             self._cells.append(cells)
 
     def finish(self) -> Timeline:
         """``cells`` uint8 [n, channels, rows, columns]."""
-        empty = np.zeros((0, len(CHANNELS), 1, 1), np.uint8)
-        return {
-            "seconds": np.array(self._seconds, np.float64),
-            "cells": np.stack(self._cells) if self._cells else empty,
-        }
+        return {"seconds": self._seconds.array(), "cells": self._cells.array()}
 
 
 def score(timeline: Timeline, start_s: float, end_s: float) -> OverlayScores:

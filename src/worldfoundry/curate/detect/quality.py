@@ -30,6 +30,7 @@ from worldfoundry.curate.detect.quality_texture import (
     phases,
     spectra,
 )
+from worldfoundry.curate.detect.rows import Rows, split_columns
 from worldfoundry.protocols.curation import SourceInfo, Timeline, View
 
 DEFECTS = ("blur", "noise", "compression", "upscaled", "exposure_over", "exposure_under")
@@ -83,16 +84,23 @@ class QualityDetector:
         return QualityMeter(self.interval_s)
 
 
+@dataclass(slots=True)
+class _Sample:
+    seconds: float
+    features: np.ndarray
+    seen: int = 0
+    repeated: int = 0
+
+
 class QualityMeter:
     """Keeps one row of features a second, and the tiles of its frame until another one has come."""
 
     def __init__(self, interval_s: float):
         self._interval_s = interval_s
         self._due_s = -math.inf
-        self._seconds: list[float] = []
-        self._features: list[np.ndarray] = []
-        self._seen: list[int] = []
-        self._repeated: list[int] = []
+        self._seconds, self._features = Rows(np.float64), Rows(np.float32, (NUM_FEATURES,))
+        self._counts = Rows(np.int32, (2,))
+        self._last: _Sample | None = None
         self._previous: np.ndarray | None = None
         self._tiles: np.ndarray | None = None
 
@@ -108,35 +116,38 @@ class QualityMeter:
         if view.seconds >= self._due_s:
             # Half a millisecond of slack: 30 frames at 29.97 a second must not drift to every 31st.
             self._due_s = view.seconds + self._interval_s - 5e-4
-            self._seconds.append(view.seconds)
+            self._settle()
             self._tiles = tiles_of(view.luma)
-            self._features.append(measure(self._tiles, view.luma))
-            self._seen.append(0)
-            self._repeated.append(0)
-        elif self._tiles is not None:
-            self._compare(self._tiles, view)
-        self._seen[-1] += 1
-        self._repeated[-1] += is_repeat
+            self._last = _Sample(view.seconds, measure(self._tiles, view.luma))
+        assert self._last is not None, "the first frame is always due"
+        if self._last.seen and self._tiles is not None:
+            self._compare(self._last, self._tiles, view)
+        self._last.seen += 1
+        self._last.repeated += is_repeat
 
-    def _compare(self, before: np.ndarray, view: View) -> None:
+    def _settle(self) -> None:
+        """Store the last sample: nothing changes it any more."""
+        if self._last is not None:
+            self._seconds.append(self._last.seconds)
+            self._features.append(self._last.features)
+            self._counts.append((self._last.seen, self._last.repeated))
+
+    def _compare(self, sample: "_Sample", before: np.ndarray, view: View) -> None:
         """Measure change up to the first frame that is not an exact repeat, if it comes soon."""
-        if view.seconds - self._seconds[-1] > _NEIGHBOUR_S:
+        if view.seconds - sample.seconds > _NEIGHBOUR_S:
             self._tiles = None
             return
         after = tiles_of(view.luma)
         if after.shape == before.shape and not np.array_equal(after, before):
-            self._features[-1][CHANGE] = changes(before, after)
+            sample.features[CHANGE] = changes(before, after)
             self._tiles = None
 
     def finish(self) -> Timeline:
         """``features`` float32 [n, f], NaN for change where no frame followed; ``seen``, ``repeated``: frames until the next."""
-        empty = np.zeros((0, NUM_FEATURES), np.float32)
-        return {
-            "seconds": np.array(self._seconds, np.float64),
-            "features": np.stack(self._features) if self._features else empty,
-            "seen": np.array(self._seen, np.int32),
-            "repeated": np.array(self._repeated, np.int32),
-        }
+        self._settle()
+        seen, repeated = split_columns(self._counts.array(), [np.int32] * 2)
+        seconds, features = self._seconds.array(), self._features.array()
+        return {"seconds": seconds, "features": features, "seen": seen, "repeated": repeated}
 
 
 def score(timeline: Timeline, start_s: float, end_s: float) -> QualityScores:
@@ -245,7 +256,7 @@ def _spread(values: np.ndarray) -> np.ndarray:
 def _edges(tiles: np.ndarray) -> np.ndarray:
     """Steepness of the strongest edges: rise over 1 pixel against 2, 4 and 8 pixels, along both axes, and overshoot."""
     features = []
-    for y in (tiles, tiles.transpose(0, 2, 1)):
+    for y in (tiles, np.ascontiguousarray(tiles.transpose(0, 2, 1))):
         rises = [_high(y[..., k:], y[..., :-k]) for k in _EDGE_STEPS]
         middle = cv2.addWeighted(_flat(y[..., 2:]), 0.5, _flat(y[..., :-2]), 0.5, 0)
         bend = 2 * _high(y[..., 1:-1], middle)

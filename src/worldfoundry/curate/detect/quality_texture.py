@@ -3,6 +3,8 @@
 Axes: tiles h w, float32 grey levels. Every function takes the tiles of ``quality.py`` and returns a list of numbers.
 """
 
+import functools
+
 import numpy as np
 
 _MACRO = 16
@@ -21,9 +23,19 @@ def levels(values: np.ndarray, percents: tuple[int, ...]) -> np.ndarray:
 
 def block_means(x: np.ndarray, size: int) -> np.ndarray:
     """Means of square blocks, flattened; what is left over at the right and below is cut."""
-    n, h, w = x.shape
-    h, w = h // size * size, w // size * size
-    return x[:, :h, :w].reshape(n, h // size, size, w // size, size).mean(axis=(2, 4)).ravel()
+    h, w = (n // size * size for n in x.shape[1:])
+    columns = _sum([x[:, :h, k:w:size] for k in range(size)])
+    return (functools.reduce(np.add, (columns[:, k::size] for k in range(size))) / (size * size)).ravel()
+
+
+def _sum(parts: list[np.ndarray]) -> np.ndarray:
+    """Sum in the order of ``np.mean`` along rows, which takes ten times as long on short ones."""
+    if len(parts) < 8:
+        return functools.reduce(np.add, parts)
+    parts = [functools.reduce(np.add, parts[k::8]) for k in range(8)]
+    while len(parts) > 1:
+        parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
+    return parts[0]
 
 
 def octaves(x: np.ndarray) -> list[float]:

@@ -2,11 +2,13 @@
 
 import mmap
 import tempfile
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
 
 _BLOCK_BYTES = 1 << 18
+_PIECE = 1 << 13  # rows that are split at a time
 
 
 class Rows:
@@ -14,7 +16,8 @@ class Rows:
 
     def __init__(self, dtype: Any, shape: tuple[int, ...] = ()):
         self._dtype, self._shape = np.dtype(dtype), shape
-        self._row_bytes = self._dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        self.row_bytes = self._dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+        """Bytes of a row."""
         self._block = bytearray()
         self._file: IO[bytes] | None = None
         self._count = 0
@@ -60,8 +63,18 @@ class Rows:
 
 def forget(array: np.ndarray) -> None:
     """Give back the memory of what was read of an array on disk; it is read again when it is looked at again."""
-    if isinstance(array, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base: Any = array
-        while isinstance(base.base, np.ndarray):
-            base = base.base
-        base.base.madvise(mmap.MADV_DONTNEED)
+    base: Any = array
+    while isinstance(base, np.ndarray):  # a view of a map may be a plain array
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def split_columns(table: np.ndarray, dtypes: Sequence[Any]) -> list[np.ndarray]:
+    """The columns of a table [n, c], each of its own type; long ones are on disk as the table is."""
+    columns = [Rows(dtype) for dtype in dtypes]
+    for first in range(0, len(table), _PIECE):
+        for column, values in zip(columns, table[first : first + _PIECE].T, strict=True):
+            column.extend(values)
+        forget(table)
+    return [column.array() for column in columns]

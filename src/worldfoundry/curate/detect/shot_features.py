@@ -5,7 +5,7 @@ looked at in full, so that the network meets one range of rates; a cheap differe
 cut on the right one. Lags are both in frames (1, 2) and in seconds (0.125 to 2), because what a cut, a flash and a
 dissolve look like depends on both.
 
-Everything is measured on a 64x36 RGB thumbnail, in blocks of 16 thumbnails to keep NumPy's overhead small. Axes: t frames,
+Everything is measured on a 64x36 RGB thumbnail, in blocks of 64 thumbnails to keep NumPy's overhead small. Axes: t frames,
 h w rows and columns, l lags.
 
 Source: the families of measures are the classical ones (pixel, block, histogram and edge differences, motion-compensated
@@ -31,7 +31,7 @@ CELLS = (4, 3)
 """Columns and rows of the cells in which the picture before is looked for: where a change is, and whether it only moved."""
 _SHIFTS = (2, 1)  # columns and rows, of 32x18, that a cell may have moved to either side
 _HISTORY = 90  # over two seconds at MIN_STEP_S
-_BLOCK = 16
+_BLOCK = 64
 _CHANGED = 0.06
 
 

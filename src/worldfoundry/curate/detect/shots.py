@@ -5,7 +5,6 @@ threshold costs nothing. ``transitions`` and ``spans`` are pure functions of a t
 are half-open, and what lies inside a transition belongs to no span.
 """
 
-from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,8 +14,9 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from worldfoundry.curate.detect.rows import Rows, forget
 from worldfoundry.curate.detect.shot_features import MIN_STEP_S, NAMES, THUMB, FrameFeatures
-from worldfoundry.curate.detect.shot_network import NetworkStream, TemporalNetwork, load_network
+from worldfoundry.curate.detect.shot_network import OUTPUTS, NetworkStream, TemporalNetwork, load_network
 from worldfoundry.protocols.curation import SourceInfo, Span, Timeline, View
 
 Kind = Literal["cut", "dissolve", "fade", "wipe", "gradual"]
@@ -37,6 +37,8 @@ _GAP_S = 0.1
 _BLANK_HOLD_S = 2.5
 _BLANK_RUN_S = 0.2
 _STILL = 0.004
+_FOUND, _LOOKS = ("p_cut", "p_gradual", "p_fade", "p_wipe"), ("luma_mean", "luma_sigma", "flat")
+_PIECE = 1 << 13  # frames that are put together at a time
 _MEAN, _SIGMA, _FLAT = (NAMES.index(n) for n in ("mean", "sigma", "flat"))
 
 
@@ -90,16 +92,19 @@ def _shipped() -> TemporalNetwork:
 
 @dataclass
 class ShotMeter:
-    """Collects 30 bytes a frame."""
+    """Collects 30 bytes a frame, on disk."""
 
     _stream: NetworkStream
+    looked: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Positions of the frames that were looked at in full, once finished."""
     _features: FrameFeatures = field(default_factory=FrameFeatures)
-    _seconds: array = field(default_factory=lambda: array("d"))
-    _change: array = field(default_factory=lambda: array("f"))
-    _looked: array = field(default_factory=lambda: array("q"))
+    _seconds: Rows = field(default_factory=lambda: Rows(np.float64))
+    _change: Rows = field(default_factory=lambda: Rows(np.float32))
+    _looked: Rows = field(default_factory=lambda: Rows(np.int64))
+    _looked_s: float = -np.inf
     _before: np.ndarray | None = None
-    _found: list[np.ndarray] = field(default_factory=list)
-    _looks: list[np.ndarray] = field(default_factory=list)
+    _found: Rows = field(default_factory=lambda: Rows(np.float16, (len(OUTPUTS),)))
+    _looks: Rows = field(default_factory=lambda: Rows(np.float16, (len(_LOOKS),)))
 
     def observe(self, view: View) -> None:
         """See the next frame."""
@@ -110,42 +115,39 @@ class ShotMeter:
         number = len(self._seconds)
         self._seconds.append(view.seconds)
         # A microsecond of tolerance: the rounding of time stamps must not decide which frames are looked at.
-        if number == 0 or view.seconds - self._seconds[self._looked[-1]] > MIN_STEP_S - 1e-6:
+        if view.seconds - self._looked_s > MIN_STEP_S - 1e-6:
             self._looked.append(number)
+            self._looked_s = view.seconds
             self._take(self._features.add(thumb, view.seconds))
 
     def finish(self) -> Timeline:
         """Probabilities and looks of every frame."""
         self._take(self._features.flush())
-        self._found.append(self._stream.finish().astype(np.float16))
-        seconds, change = np.array(self._seconds), np.array(self._change, np.float32)
-        found, looks = np.concatenate(self._found), np.concatenate(self._looks)
-        looked = self.looked
-        # Frames that were not looked at share what is known of the next one that was (the last ones: of the one before).
-        which = np.minimum(np.searchsorted(looked, np.arange(len(seconds))), max(len(looked) - 1, 0))
-        p_cut = np.zeros(len(seconds), np.float16)
-        p_cut[_sharpest(looked, change)] = found[:, 0]
-        return {
-            "seconds": seconds,
-            "p_cut": p_cut,
-            "p_gradual": found[which, 1],
-            "p_fade": found[which, 2],
-            "p_wipe": found[which, 3],
-            "luma_mean": looks[which, 0],
-            "luma_sigma": looks[which, 1],
-            "flat": looks[which, 2],
-            "change": change.astype(np.float16),
-        }
-
-    @property
-    def looked(self) -> np.ndarray:
-        """Positions of the frames that were looked at in full."""
-        return np.array(self._looked, np.int64)
+        self._found.extend(self._stream.finish().astype(np.float16))
+        seconds, change, self.looked = (r.array() for r in (self._seconds, self._change, self._looked))
+        found, looks = self._found.array(), self._looks.array()
+        columns = {name: Rows(np.float16) for name in (*_FOUND, *_LOOKS, "change")}
+        for first in range(0, len(self.looked), _PIECE):
+            piece = slice(first, first + _PIECE)
+            is_last = first + _PIECE >= len(self.looked)
+            begin = int(self.looked[first - 1]) + 1 if first else 0
+            stop = len(seconds) if is_last else int(self.looked[piece][-1]) + 1
+            looked, moved = self.looked[piece] - begin, change[begin:stop]
+            # Frames that were not looked at share what is known of the next one that was (the last ones: of the one before).
+            which = np.minimum(np.searchsorted(looked, np.arange(stop - begin)), len(looked) - 1)
+            p_cut = np.zeros(stop - begin, np.float16)
+            p_cut[_sharpest(looked, moved)] = found[piece, 0]
+            known = (p_cut, *found[piece, 1:][which].T, *looks[piece][which].T, moved.astype(np.float16))
+            for column, values in zip(columns.values(), known, strict=True):
+                column.extend(values)
+            for array in (change, self.looked, found, looks):
+                forget(array)
+        return {"seconds": seconds, **{name: column.array() for name, column in columns.items()}}
 
     def _take(self, rows: np.ndarray | None) -> None:
         if rows is not None:
-            self._looks.append(rows[:, [_MEAN, _SIGMA, _FLAT]].astype(np.float16))
-            self._found.append(self._stream.push(rows).astype(np.float16))
+            self._looks.extend(rows[:, [_MEAN, _SIGMA, _FLAT]].astype(np.float16))
+            self._found.extend(self._stream.push(rows).astype(np.float16))
 
 
 def _sharpest(looked: np.ndarray, change: np.ndarray) -> np.ndarray:
