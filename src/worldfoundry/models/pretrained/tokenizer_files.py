@@ -189,13 +189,10 @@ def _own_release(source: Source) -> ReleaseConfig | None:
 def _check_options(source: Source, options: OpenOptions, release: ReleaseConfig) -> None:
     own = release.tokenizer
     assert own is not None, "it was looked for before"
-    strides = (own.temporal_stride, own.spatial_stride)
-    for option, found in (
-        ("norm_groups", own.norm_groups),
-        ("fsq_levels", own.fsq_levels),
-        ("strides", strides),
-    ):
-        _agree(getattr(options, option), found, f"{source.config} says", option=option)
+    found = {"norm_groups": own.norm_groups, "fsq_levels": own.fsq_levels}
+    found["strides"] = (own.temporal_stride, own.spatial_stride)
+    for option, value in found.items():
+        _agree(getattr(options, option), value, f"{source.config} says", option=option)
 
 
 def _published(source: Source, options: OpenOptions, state: Mapping[str, Tensor]) -> ReleaseConfig:
