@@ -142,12 +142,20 @@ def _comparison_of(case: GoldenCase) -> Comparison | None:
     from worldfoundry.evaluate import (  # noqa: PLC0415  they import this module
         parity_ar_files,
         parity_autoregressive,
+        parity_diffusers,
         parity_diffusion,
         parity_tables,
         parity_tokenizer,
     )
 
-    families = (parity_diffusion, parity_tables, parity_tokenizer, parity_autoregressive, parity_ar_files)
+    families = (
+        parity_diffusion,
+        parity_diffusers,
+        parity_tables,
+        parity_tokenizer,
+        parity_autoregressive,
+        parity_ar_files,
+    )
     return next((found for family in families if (found := family.find_comparison(case))), None)
 
 
