@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from worldfoundry.evaluate.parity import find_cases, load_case, run_parity
-from worldfoundry.evaluate.parity_diffusion import network_from_golden, network_inputs
+from worldfoundry.evaluate.parity_diffusion_networks import network_from_golden, network_inputs
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "diffusion"
 
