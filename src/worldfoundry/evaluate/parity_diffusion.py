@@ -15,6 +15,13 @@ def find_comparison(case: GoldenCase) -> Comparison | None:
 _COMPARISONS: dict[str, Comparison] = {
     "text2world": networks.compare_network,
     "video2world": networks.compare_network,
+    "video2world_camera": networks.compare_network,
+    "video2world_lora": networks.compare_network,
+    "action_video2world": networks.compare_network,
+    "multiview_text2world": networks.compare_network,
+    "multiview_video2world": networks.compare_network,
+    "multiview_view_extend": networks.compare_network,
+    "diffusion_decoder": networks.compare_network,
     "edm_scaling": tables.compare_coefficients,
     "edm_denoise_loss": process.compare_training,
     "edm_denoise_loss_v2w": process.compare_training,

@@ -4,10 +4,13 @@ Axes: ``b`` batch, ``d`` model width, ``t h w`` tokens along time, rows and colu
 """
 
 import math
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from worldfoundry.models.common.rope import axis_dims
 
 
 def sinusoid(values: Float[Tensor, " b"], dim: int) -> Float[Tensor, "b d"]:
@@ -62,3 +65,36 @@ class RandomFourierFeatures(nn.Module):
     def forward(self, values: Float[Tensor, " b"]) -> Float[Tensor, "b d"]:
         """Features in float32."""
         return math.sqrt(2) * torch.cos(values.float()[:, None] * self.freqs.float() + self.phases.float())
+
+
+@lru_cache(maxsize=2)
+def sincos_positions(
+    grid: tuple[int, int, int],
+    dim: int,
+    ratios: tuple[float, float, float] = (1.0, 1.0, 1.0),
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | None = None,
+) -> Float[Tensor, "n d"]:
+    """``[sin | cos]`` of frame, row and column of every token of a grid, side by side; not normalised.
+
+    ``ratios`` divide the frame, row and column numbers. Computed in float64; remembered, so treat the result as read-only.
+    """
+    with torch.inference_mode(False), torch.no_grad():
+        tables = [
+            _sincos(length, width, ratio)
+            for length, width, ratio in zip(grid, axis_dims(dim), ratios, strict=True)
+        ]
+        t, h, w = grid
+        parts = (
+            tables[0][:, None, None].expand(t, h, w, -1),
+            tables[1][None, :, None].expand(t, h, w, -1),
+            tables[2][None, None, :].expand(t, h, w, -1),
+        )
+        return torch.cat(parts, dim=-1).flatten(0, 2).to(device=device, dtype=dtype)
+
+
+def _sincos(length: int, dim: int, ratio: float) -> Float[Tensor, "n d"]:
+    half = dim // 2
+    frequencies = 10000.0 ** -(torch.arange(half, dtype=torch.float64, device="cpu") / half)
+    angles = torch.outer(torch.arange(length, dtype=torch.float64, device="cpu") / ratio, frequencies)
+    return torch.cat((angles.sin(), angles.cos()), dim=-1).float()

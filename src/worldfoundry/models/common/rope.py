@@ -27,13 +27,19 @@ def axis_dims(head_dim: int) -> tuple[int, int, int]:
 
 
 def axis_angles(
-    positions: Float[Tensor, " n"], dim: int, ratio: float, dtype: torch.dtype = torch.float32
+    positions: Float[Tensor, " n"],
+    dim: int,
+    ratio: float,
+    dtype: torch.dtype = torch.float32,
+    exponent_dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "n half"]:
     """Angles in radians of ``dim / 2`` frequencies at ``positions``.
 
-    Every operation is rounded to ``dtype``: bfloat16 networks were trained with bfloat16 angles.
+    Every operation is rounded to ``dtype``: bfloat16 networks were trained with bfloat16 angles. ``exponent_dtype`` is what
+    the exponents were stored in, if it is another.
     """
-    exponents = (torch.arange(0, dim, 2, device=positions.device).float() / dim).to(dtype)
+    exponents = torch.arange(0, dim, 2, device=positions.device).float() / dim
+    exponents = exponents.to(exponent_dtype or dtype).to(dtype)
     frequencies = 1.0 / (10000.0 * ratio ** (dim / (dim - 2))) ** exponents
     return torch.outer(positions.to(dtype), frequencies).float()
 
@@ -45,6 +51,7 @@ def rope_angles(
     fps: float | None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | None = None,
+    exponent_dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "n half"]:
     """Angles of every token of a ``(time, rows, columns)`` grid.
 
@@ -55,7 +62,7 @@ def rope_angles(
     if fps is not None:
         frame = frame / torch.tensor(fps, dtype=dtype, device=device) * REFERENCE_FPS
     tables = [
-        axis_angles(p.float(), d, r, dtype)
+        axis_angles(p.float(), d, r, dtype, exponent_dtype)
         for p, d, r in zip((frame, row, column), axis_dims(head_dim), ratios, strict=True)
     ]
     parts = (
@@ -74,10 +81,11 @@ def rope_cos_sin(
     fps: float | None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | None = None,
+    exponent_dtype: torch.dtype | None = None,
 ) -> tuple[Float[Tensor, "n half"], Float[Tensor, "n half"]]:
     """Cosines and sines of ``rope_angles``, float32; remembered, so treat the result as read-only."""
     with torch.inference_mode(False), torch.no_grad():
-        angles = rope_angles(grid, head_dim, ratios, fps, dtype, device)
+        angles = rope_angles(grid, head_dim, ratios, fps, dtype, device, exponent_dtype)
         return angles.cos(), angles.sin()
 
 

@@ -1,13 +1,17 @@
 """Settings of the diffusion world model: the network and the EDM noise. Imports no torch.
 
-The network settings express every published Text2World and Video2World network; the ``official_*`` functions give them.
+The network settings express every published network; the ``official_*`` functions here give those of Text2World and
+Video2World, ``variants`` has the others.
 """
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from worldfoundry.core.errors import ConfigError
+
+RopePrecision = Literal["weights", "float32", "rounded-exponents"]
+Positions = Literal["learned", "sincos", "none"]
 
 
 def _require_positive(config: object, *names: str):
@@ -15,6 +19,27 @@ def _require_positive(config: object, *names: str):
         value = getattr(config, name)
         if not (math.isfinite(value) and value > 0):
             raise ConfigError(f"{name} must be greater than 0, got {value!r}; give a positive number")
+
+
+def _require_counts(config: object, *names: str):
+    for name in names:
+        value = getattr(config, name)
+        if value < 0:
+            raise ConfigError(f"{name} must be at least 0, got {value}; 0 builds the network without it")
+
+
+def _require_pair(config: object, first: str, second: str):
+    if bool(getattr(config, first)) != bool(getattr(config, second)):
+        raise ConfigError(
+            f"{first} and {second} must both be 0 or both be above, got {getattr(config, first)} and "
+            f"{getattr(config, second)}; set both"
+        )
+
+
+def _require_one_of(config: object, name: str, options: tuple[str, ...]):
+    value = getattr(config, name)
+    if value not in options:
+        raise ConfigError(f"{name} must be one of {', '.join(options)}, got {value!r}; use one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,8 +70,9 @@ class DiTConfig:
     """Extrapolation ratio of the rotary embedding over rows."""
     rope_ratio_w: float = 1.0
     """Extrapolation ratio of the rotary embedding over columns."""
-    rope_precision: Literal["weights", "float32"] = "weights"
-    """Precision of the rotary angles: that of the weights, as published models have it, or always float32."""
+    rope_precision: RopePrecision = "weights"
+    """Precision of the rotary angles: that of the weights, as published models have it, always float32, or float32 from
+    exponents rounded to bfloat16 (float32 copies of bfloat16 networks)."""
     max_latent_frames: int = 128
     """The longest latent clip; length of the learned position table over time, before patching."""
     max_latent_height: int = 240
@@ -57,6 +83,36 @@ class DiTConfig:
     """An input channel says which frames are given (Video2World)."""
     has_padding_mask: bool = True
     """An input channel says which pixels are padding."""
+    positions: Positions = "learned"
+    """What is added before every block: learned vectors of unit root mean square, sines and cosines, or nothing."""
+    position_ratio_t: float = 1.0
+    """Divides the frame numbers of sincos positions."""
+    position_ratio_h: float = 1.0
+    """Divides the row numbers of sincos positions."""
+    position_ratio_w: float = 1.0
+    """Divides the column numbers of sincos positions."""
+    num_views: int = 1
+    """Cameras of one clip, one after the other along time; each has positions and text of its own."""
+    num_view_embeddings: int = 0
+    """Rows of the table of view embeddings; 0 builds none."""
+    view_channels: int = 0
+    """Input channels that tell the view, the width of that table."""
+    has_view_repeat: bool = False
+    """A learned function of one number for each view is added to its channels."""
+    trajectory_channels: int = 0
+    """Input channels made from the trajectory of the ego car; 0 builds none."""
+    trajectory_numbers: int = 192
+    """Numbers of one trajectory: 64 points in space."""
+    camera_channels: int = 0
+    """Input channels of the camera rays (6: moment and direction of each ray); 0 builds none."""
+    action_dim: int = 0
+    """Numbers of one action, which enters through the modulation; 0 builds none."""
+    token_vocabulary: int = 0
+    """Size of the vocabulary of discrete tokens to decode (diffusion decoder); 0 builds none."""
+    token_channels: int = 0
+    """Input channels of an embedded token."""
+    has_augment_sigma: bool = False
+    """The noise level of the given frames is added to the embedding of the noise level."""
 
     def __post_init__(self):
         _require_positive(
@@ -70,11 +126,14 @@ class DiTConfig:
             ),
             *("mlp_ratio", "patch_spatial", "patch_temporal", "rope_ratio_t", "rope_ratio_h", "rope_ratio_w"),
             *("max_latent_frames", "max_latent_height", "max_latent_width"),
+            *("position_ratio_t", "position_ratio_h", "position_ratio_w", "num_views", "trajectory_numbers"),
         )
-        if self.text_channels < 0:
-            raise ConfigError(
-                f"text_channels must be at least 0, got {self.text_channels}; 0 builds no cross-attention"
-            )
+        _require_counts(self, "text_channels", "num_view_embeddings", "view_channels", "trajectory_channels")
+        _require_counts(self, "camera_channels", "action_dim", "token_vocabulary", "token_channels")
+        _require_pair(self, "num_view_embeddings", "view_channels")
+        _require_pair(self, "token_vocabulary", "token_channels")
+        if self.has_view_repeat and not self.view_channels:
+            raise ConfigError("has_view_repeat needs view_channels above 0, got 0; set them")
         if self.model_channels % self.num_heads:
             raise ConfigError(
                 f"num_heads must divide model_channels {self.model_channels}, got {self.num_heads}; "
@@ -85,10 +144,8 @@ class DiTConfig:
                 "model_channels / num_heads must be even and at least 12 (three rotary axes), got "
                 f"{self.model_channels} / {self.num_heads} = {self.head_dim}; change num_heads"
             )
-        if self.rope_precision not in ("weights", "float32"):
-            raise ConfigError(
-                f"rope_precision must be 'weights' or 'float32', got {self.rope_precision!r}; use one"
-            )
+        _require_one_of(self, "rope_precision", get_args(RopePrecision))
+        _require_one_of(self, "positions", get_args(Positions))
         for name, patch in (
             ("max_latent_frames", self.patch_temporal),
             ("max_latent_height", self.patch_spatial),
@@ -107,12 +164,14 @@ class DiTConfig:
 
     @property
     def in_channels(self) -> int:
-        """Channels that enter the patch embedding: latents, condition mask, padding mask."""
-        return self.latent_channels + self.has_condition_mask + self.has_padding_mask
+        """Channels that enter the patch embedding, in the order of their sum."""
+        before_padding = self.has_condition_mask + self.camera_channels + self.token_channels
+        after_padding = self.view_channels + self.trajectory_channels
+        return self.latent_channels + before_padding + self.has_padding_mask + after_padding
 
     @property
     def max_grid(self) -> tuple[int, int, int]:
-        """The most tokens along time, rows and columns."""
+        """The most tokens along time, rows and columns; of each view."""
         return (
             self.max_latent_frames // self.patch_temporal,
             self.max_latent_height // self.patch_spatial,
@@ -123,6 +182,34 @@ class DiTConfig:
     def rope_ratios(self) -> tuple[float, float, float]:
         """Extrapolation ratios of time, rows and columns."""
         return self.rope_ratio_t, self.rope_ratio_h, self.rope_ratio_w
+
+    @property
+    def position_ratios(self) -> tuple[float, float, float]:
+        """Ratios of the sincos positions of time, rows and columns."""
+        return self.position_ratio_t, self.position_ratio_h, self.position_ratio_w
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoRAConfig:
+    """Settings of a low-rank adaptation of the attention layers."""
+
+    num_blocks: int
+    """The first so many blocks are adapted; published recipes leave out the last."""
+    rank: int = 8
+    """Width between the two layers of an adaptation."""
+    scale: float = 1.0
+    """Factor on what an adaptation adds; not divided by the rank."""
+    targets: tuple[str, ...] = ("self.to_q", "self.to_v", "cross.to_q", "cross.to_v")
+    """Projections: ``self`` or ``cross`` attention, then ``to_q``, ``to_k``, ``to_v`` or ``to_out``."""
+
+    def __post_init__(self):
+        _require_positive(self, "num_blocks", "rank")
+        possible = [f"{a}.{p}" for a in ("self", "cross") for p in ("to_q", "to_k", "to_v", "to_out")]
+        wrong = [name for name in self.targets if name not in possible]
+        if wrong or not self.targets:
+            raise ConfigError(
+                f"targets must be among {', '.join(possible)}, got {wrong or 'none'}; use those"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
