@@ -32,6 +32,8 @@ _COMPARISONS: dict[str, Comparison] = {
     "sampler_res_v2w": samplers.compare_res_video,
     "end_to_end_t2w": process.compare_end_to_end,
     "end_to_end_v2w": process.compare_end_to_end,
+    "end_to_end_multiview_v2w": process.compare_end_to_end,
+    "misc": tables.compare_misc,
     "noise_schedules": tables.compare_schedules,
     "rope_tables": tables.compare_rope,
     "abs_pos_emb": tables.compare_positions,

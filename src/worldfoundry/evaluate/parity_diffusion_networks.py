@@ -216,7 +216,7 @@ def tolerance_of(reference: Tensor, float32: float) -> float:
     )
 
 
-def bind(network: Network, case: GoldenCase, **more: Tensor) -> Network:
+def bind(network: Network, case: GoldenCase, **more: Any) -> Network:
     """``network`` with the fps and padding mask of a case, and ``more``, bound to it."""
     t = case.tensors
     common = {"fps": t["inputs/fps"], "padding_mask": t["inputs/padding_mask"]}

@@ -10,9 +10,9 @@ from worldfoundry.evaluate.parity import Check, GoldenCase
 from worldfoundry.evaluate.parity_diffusion_networks import NETWORK_TOLERANCE, bind, network_from_golden
 from worldfoundry.evaluate.parity_diffusion_samplers import (
     SAMPLER_TOLERANCE,
+    check_euler,
     given_frames,
     guided,
-    run_euler,
     seeded_noise,
 )
 from worldfoundry.models.diffusion.config import EDMConfig
@@ -25,7 +25,11 @@ from worldfoundry.models.diffusion.edm import (
     given_indicator,
     preconditioning,
 )
+from worldfoundry.models.diffusion.inputs import ExtraInputs
 from worldfoundry.models.diffusion.samplers import GivenFrames
+
+FRAME_REPEAT_SCALE = 10.0
+"""Published conditioners divide the number of repeated frames by this."""
 
 
 def compare_training(case: GoldenCase) -> Iterator[Check]:
@@ -95,12 +99,16 @@ def compare_inference(case: GoldenCase) -> Iterator[Check]:
 
 
 def compare_end_to_end(case: GoldenCase) -> Iterator[Check]:
-    """A whole sampling run of a small network."""
-    t = case.under("inputs/")
-    network, more, given = network_from_golden(case, "weights/net."), {}, None
+    """A whole sampling run of a small network; without a negative prompt, zero text takes its place."""
+    t, more, given = case.under("inputs/"), {}, None
+    network = network_from_golden(case, "weights/net.")
     if "condition_latent" in t:
-        given = given_frames(case, case.meta["augment_sigma"])
+        given = given_frames(
+            case, case.meta["augment_sigma"], num_views=network.config.num_views, replacement="published"
+        )
         more["condition_mask"] = given.indicator.expand(-1, 1, *given.latents.shape[2:])
-    networks = [bind(network, case, text=t[name], **more) for name in ("text", "neg_text")]
-    ours = run_euler(case, guided(case, *networks), case.meta["num_steps"], t["noise"].dtype, given)
-    yield Check(pairs=[(ours, case.tensors["outputs/samples"])], tolerance=SAMPLER_TOLERANCE)
+    if "frame_repeat_raw" in t:
+        more["extra"] = ExtraInputs(view_repeat=t["frame_repeat_raw"] / FRAME_REPEAT_SCALE)
+    other = t.get("neg_text", torch.zeros_like(t["text"]))
+    networks = [bind(network, case, text=text, **more) for text in (t["text"], other)]
+    yield check_euler(case, guided(case, *networks), case.meta["num_steps"], given)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -10,10 +10,14 @@ from torch import Tensor
 
 from worldfoundry.evaluate.parity import Check, GoldenCase
 from worldfoundry.evaluate.parity_diffusion_networks import tolerance_of
+from worldfoundry.models.diffusion.config import EDMConfig
 from worldfoundry.models.diffusion.edm import Network, denoise, given_indicator, guide
 from worldfoundry.models.diffusion.samplers import (
     GivenFrames,
+    Replacement,
+    ResSolver,
     edm_euler_sigmas,
+    evaluations_per_step,
     res_sigmas,
     sample_edm_euler,
     sample_res,
@@ -22,15 +26,23 @@ from worldfoundry.models.diffusion.samplers import (
 SAMPLER_TOLERANCE = 5e-5
 
 
-def given_frames(case: GoldenCase, augment_sigma: float) -> GivenFrames:
+def given_frames(
+    case: GoldenCase, augment_sigma: float, *, num_views: int = 1, replacement: Replacement = "latents"
+) -> GivenFrames:
     """The given latents of a case, with the noise of its seed."""
-    latents = case.tensors["inputs/condition_latent"]
+    latents, num_given = case.tensors["inputs/condition_latent"], torch.tensor([case.meta["num_condition_t"]])
     return GivenFrames(
         latents=latents,
-        indicator=given_indicator(torch.tensor([case.meta["num_condition_t"]]), latents.shape[2]),
+        indicator=given_indicator(num_given, latents.shape[2], num_views=num_views),
         noise=seeded_noise(latents.shape, case.meta["seed"]),
         augment_sigma=augment_sigma,
+        sigma_data=_sigma_data(case),
+        replacement=replacement,
     )
+
+
+def _sigma_data(case: GoldenCase) -> float:
+    return float(case.meta.get("sigma_data", EDMConfig().sigma_data))
 
 
 def seeded_noise(shape: torch.Size, seed: int) -> Tensor:
@@ -51,7 +63,8 @@ def _analytic_network(
 
 def guided(case: GoldenCase, conditional: Network, unconditional: Network) -> Any:
     """A denoiser with the guidance of a case."""
-    return partial(denoise, guide(conditional, unconditional, case.meta["guidance"]), sigma_data=0.5)
+    network = guide(conditional, unconditional, case.meta["guidance"])
+    return partial(denoise, network, sigma_data=_sigma_data(case))
 
 
 def sigma_range(case: GoldenCase) -> dict[str, float]:
@@ -60,32 +73,64 @@ def sigma_range(case: GoldenCase) -> dict[str, float]:
 
 
 def compare_res(case: GoldenCase) -> Iterator[Check]:
-    """The solvers of the RES family, with a denoiser that is a formula."""
-    meta, mu, seen = case.meta, case.tensors["inputs/mu"], []
+    """The solvers of the RES family, with a denoiser that is a formula; what they ask of it is compared too."""
+    meta, mu, stored = case.meta, case.tensors["inputs/mu"], case.under("intermediates/")
+    for solver, reference in sorted(case.under("outputs/").items()):
+        if solver not in get_args(ResSolver):
+            yield Check(part=solver, reason="not a solver of ours")
+            continue
+        seen: list[tuple[Tensor, Tensor]] = []
 
-    def denoiser(x: Tensor, sigma: Tensor) -> Tensor:
-        seen.append(x)
-        sigma = sigma.float()
-        return 0.5 * torch.tanh(1.7 * x / torch.sqrt(sigma**2 + 0.25) + 0.3 * torch.log(sigma)) + mu
+        def denoiser(x: Tensor, sigma: Tensor, seen: list[tuple[Tensor, Tensor]] = seen) -> Tensor:
+            sigma = sigma.float()
+            seen.append((x, sigma.expand(len(x))))
+            return 0.5 * torch.tanh(1.7 * x / torch.sqrt(sigma**2 + 0.25) + 0.3 * torch.log(sigma)) + mu
 
-    sigmas = res_sigmas(meta["num_steps"], **sigma_range(case))
-    ours = sample_res(denoiser, case.tensors["inputs/x_sigma_max"], sigmas)
-    pairs = [
-        (ours, case.tensors["outputs/2ab"]),
-        (torch.stack(seen), case.tensors["intermediates/2ab_calls_x"]),
-    ]
-    yield Check(part="2ab", pairs=pairs, tolerance=SAMPLER_TOLERANCE)
-    for name in sorted(case.under("outputs/").keys() - {"2ab"}):
-        yield Check(part=name, reason="no published model samples with it")
+        sigmas = res_sigmas(meta["num_steps"] // evaluations_per_step(solver), **sigma_range(case))
+        pairs = [(sample_res(denoiser, case.tensors["inputs/x_sigma_max"], sigmas, solver=solver), reference)]
+        calls = dict(
+            zip(("x", "sigma"), (torch.stack(values) for values in zip(*seen, strict=True)), strict=True)
+        )
+        asked = [
+            (calls[name], stored[f"{solver}_calls_{name}"])
+            for name in calls
+            if f"{solver}_calls_{name}" in stored
+        ]
+        yield Check(part=solver, pairs=pairs + asked, tolerance=_solver_tolerance(solver))
 
 
-def run_euler(
-    case: GoldenCase, denoiser: Any, num_steps: int, dtype: torch.dtype, given: GivenFrames | None
-) -> Tensor:
-    """A run of the EDM Euler sampler from the noise of a case."""
+def _solver_tolerance(solver: str) -> float:
+    """Stages of a "naive" rule divide by the lower noise level: what float32 rounds off comes out hundreds of times larger."""
+    return SAMPLER_TOLERANCE * (10 if solver.endswith("naive") else 1)
+
+
+def check_euler(
+    case: GoldenCase,
+    denoiser: Any,
+    num_steps: int,
+    given: GivenFrames | None,
+    *,
+    part: str = "",
+    noise: str = "noise",
+    output: str = "samples",
+) -> Check:
+    """A run of the EDM Euler sampler from the noise of a case, at the precision of the reference, with each of its states.
+
+    Published Text2World runs draw noise in float32 and scale it, Video2World runs draw it in the precision of the state.
+    """
+    reference = case.tensors[f"outputs/{output}"]
     sigmas = edm_euler_sigmas(num_steps, **sigma_range(case))
-    x = (case.tensors["inputs/noise"] * (case.meta["sigma_max"] ** 2 + 1) ** 0.5).to(dtype)
-    return sample_edm_euler(denoiser, x, sigmas, given=given)
+    drawn = case.tensors[f"inputs/{noise}"].to(torch.float32 if given is None else reference.dtype)
+    largest = float(case.meta.get("sigma_max", EDMConfig().sigma_max))
+    states = [(drawn * (largest**2 + 1) ** 0.5).to(reference.dtype)]
+    for i in range(num_steps):
+        states.append(sample_edm_euler(denoiser, states[-1], sigmas[i : i + 2], given=given))
+    pairs = [(states[-1], reference)]
+    stored = case.tensors.get(f"intermediates/{part}_trajectory" if part else "intermediates/trajectory")
+    if stored is not None:
+        scale = stored.flatten(1).abs().amax(1).clamp(min=1).view(-1, *[1] * (stored.ndim - 1))
+        pairs.append((torch.stack(states[1:]) / scale, stored / scale))
+    return Check(part=part, pairs=pairs, tolerance=tolerance_of(reference, SAMPLER_TOLERANCE))
 
 
 def compare_euler_text(case: GoldenCase) -> Iterator[Check]:
@@ -95,10 +140,8 @@ def compare_euler_text(case: GoldenCase) -> Iterator[Check]:
         text = t["text"].to(reference.dtype)
         other = t["neg_text"].to(reference.dtype) if part.endswith("neg") else torch.zeros_like(text)
         networks = (partial(_analytic_network, text=text), partial(_analytic_network, text=other))
-        ours = run_euler(case, guided(case, *networks), case.meta["num_steps"], reference.dtype, None)
-        yield Check(
-            part=part, pairs=[(ours, reference)], tolerance=tolerance_of(reference, SAMPLER_TOLERANCE)
-        )
+        denoiser = guided(case, *networks)
+        yield check_euler(case, denoiser, case.meta["num_steps"], None, part=part, output=part)
 
 
 def compare_euler_video(case: GoldenCase) -> Iterator[Check]:
@@ -106,22 +149,19 @@ def compare_euler_video(case: GoldenCase) -> Iterator[Check]:
     t = case.under("inputs/")
     for part, reference in case.under("outputs/").items():
         steps, augment, *flags = part.split("_")
-        if "legacy" in flags or "bf16" in flags:
-            reason = {
-                "legacy": "a bug of the first release",
-                "bf16": "given frames are replaced in float32 here",
-            }
-            yield Check(part=part, reason=reason[flags[0]])
+        unknown = set(flags) - {"legacy", "bf16", "igf"}
+        if unknown:
+            yield Check(part=part, reason=f"unknown {', '.join(sorted(unknown))}")
             continue
-        given = given_frames(case, float(augment[1:]))
-        mask = given.indicator.expand(-1, 1, *given.latents.shape[2:])
+        dtype, replacement = reference.dtype, "first-release" if "legacy" in flags else "published"
+        given = given_frames(case, float(augment[1:]), replacement=replacement)
+        mask = given.indicator.expand(-1, 1, *given.latents.shape[2:]).to(dtype)
         other_mask = torch.zeros_like(mask) if "igf" in flags else mask
         networks = (
-            partial(_analytic_network, text=t["text"], condition_mask=mask),
-            partial(_analytic_network, text=t["neg_text"], condition_mask=other_mask),
+            partial(_analytic_network, text=t["text"].to(dtype), condition_mask=mask),
+            partial(_analytic_network, text=t["neg_text"].to(dtype), condition_mask=other_mask),
         )
-        ours = run_euler(case, guided(case, *networks), int(steps[1:]), reference.dtype, given)
-        yield Check(part=part, pairs=[(ours, reference)], tolerance=SAMPLER_TOLERANCE)
+        yield check_euler(case, guided(case, *networks), int(steps[1:]), given, part=part, output=part)
 
 
 def compare_res_video(case: GoldenCase) -> Iterator[Check]:

@@ -1,14 +1,21 @@
 """Golden cases of what the diffusion model computes without a network: coefficients, schedules, positions."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from worldfoundry.evaluate.parity import Check, GoldenCase
-from worldfoundry.models.common.embeddings import LearnedPositions, sinusoid
+from worldfoundry.core.errors import DataError
+from worldfoundry.evaluate.parity import Check, GoldenCase, UnsupportedCaseError
+from worldfoundry.evaluate.parity_diffusion_samplers import seeded_noise
+from worldfoundry.models.common.embeddings import LearnedPositions, sincos_positions, sinusoid
 from worldfoundry.models.common.rope import REFERENCE_FPS, axis_angles, axis_dims, rope_angles
 from worldfoundry.models.diffusion.edm import preconditioning
 from worldfoundry.models.diffusion.samplers import edm_euler_sigmas, karras_sigmas, res_sigmas
+from worldfoundry.models.diffusion.windows import num_chunk_frames, num_chunk_latents
+from worldfoundry.training.ema import ema_beta, ema_exponent
 
 COEFFICIENT_TOLERANCE = 1e-12
 TABLE_TOLERANCE = 1e-6
@@ -69,7 +76,30 @@ def compare_positions(case: GoldenCase) -> Iterator[Check]:
         for reference in (case.tensors["outputs/learnable_fp32"], case.tensors["outputs/learnable_bf16"])
     ]
     yield Check(part="learnable", pairs=pairs, tolerance=TABLE_TOLERANCE)
-    yield Check(part="sincos", reason="multiview networks only")
+    yield Check(part="sincos", pairs=list(_sincos_pairs(case)), tolerance=TABLE_TOLERANCE)
+
+
+def _sincos_pairs(case: GoldenCase) -> Iterator[tuple[Tensor, Tensor]]:
+    dim, (_, _, h, w) = case.meta["model_channels"], case.meta["shape_BTHW"]
+    for name, reference in case.under("outputs/sincos_").items():
+        views, frames, *flags = name.split("_")
+        if set(flags) - {"ratios", "bf16"}:
+            raise UnsupportedCaseError(f"sincos_{name} is not supported")
+        num_views, grid = int(views[1:]), (int(frames[1:]), h, w)
+        ratios = _ratios_of(reference, dim) if "ratios" in flags else (1.0, 1.0, 1.0)
+        ours = sincos_positions(grid, dim, ratios, reference.dtype).repeat(num_views, 1)
+        yield ours.view(reference.shape), reference
+
+
+def _ratios_of(table: Tensor, dim: int) -> tuple[float, float, float]:
+    """The ratios that a case does not state, from the angle of the first frequency at position 1 of each axis."""
+    start, ratios = 0, []
+    for axis, width in enumerate(axis_dims(dim)):
+        sin, cos = table[0].movedim(axis, 0)[1, 0, 0, [start, start + width // 2]].tolist()
+        ratios.append(round(1 / math.atan2(sin, cos), 4))
+        start += width
+    t, h, w = ratios
+    return t, h, w
 
 
 def compare_sinusoid(case: GoldenCase) -> Iterator[Check]:
@@ -80,3 +110,43 @@ def compare_sinusoid(case: GoldenCase) -> Iterator[Check]:
         for reference in case.under("outputs/").values()
     ]
     yield Check(pairs=pairs, tolerance=TABLE_TOLERANCE)
+
+
+def compare_misc(case: GoldenCase) -> Iterator[Check]:
+    """Seeded noise, moving averages and the counts of latents."""
+    noise = case.under("outputs/arch_invariant_rand_seed").items()
+    pairs = [(seeded_noise(reference.shape, int(seed)), reference) for seed, reference in noise]
+    yield Check(part="arch_invariant_rand", pairs=pairs, tolerance=TABLE_TOLERANCE)
+    stated = case.meta["power_ema"].items()
+    averages = [pair for width, values in stated for pair in _ema_pairs(float(width), values)]
+    yield Check(part="power_ema", pairs=averages, tolerance=TABLE_TOLERANCE)
+    for part, count in (
+        ("num_latent_frames_for_input_frames", num_chunk_latents),
+        ("num_pixel_frames_for_latent_overlap", num_chunk_frames),
+    ):
+        yield Check(part=part, pairs=[_counts(case.meta[part], count)], tolerance=0.0)
+    yield Check(part="lr_multiplier", reason="our warm-up starts at 1 / warmup_steps")
+    yield Check(part="num_latent_frames_legacy_first_release", reason="a bug of the first release")
+
+
+def _ema_pairs(width: float, stated: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
+    exponent = ema_exponent(width)
+    yield (
+        torch.tensor([exponent], dtype=torch.float64),
+        torch.tensor([stated["exponent"]], dtype=torch.float64),
+    )
+    ours = [ema_beta(int(step), exponent) for step in stated["betas"]]
+    yield torch.tensor(ours), torch.tensor(list(stated["betas"].values()))
+
+
+def _counts(stated: dict[str, dict[str, int | None]], count: Callable[..., int]) -> tuple[Tensor, Tensor]:
+    """Ours and theirs; what is refused counts as -1."""
+    ours, theirs = [], []
+    for chunk, table in stated.items():
+        for number, expected in table.items():
+            try:
+                ours.append(count(int(number), chunk_frames=int(chunk)))
+            except DataError:
+                ours.append(-1)
+            theirs.append(-1 if expected is None else expected)
+    return torch.tensor(ours), torch.tensor(theirs)
