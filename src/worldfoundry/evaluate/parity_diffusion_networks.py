@@ -189,6 +189,10 @@ def extra_inputs(t: dict[str, Tensor], config: DiTConfig) -> ExtraInputs:
 def compare_network(case: GoldenCase) -> Iterator[Check]:
     """The whole network at the precision of the case and, where stored, in float32 with the same weights."""
     reference = case.tensors["outputs/net_out"]
+    if case.meta.get("dtype", "float32") != str(reference.dtype).removeprefix("torch."):
+        raise UnsupportedCaseError(
+            f"dtype={case.meta['dtype']!r} is not that of the output, {reference.dtype}"
+        )
     network = network_from_golden(case)
     ours = network(**network_inputs(case, network.config))
     yield Check(pairs=[(ours, reference)], tolerance=tolerance_of(reference, NETWORK_TOLERANCE))

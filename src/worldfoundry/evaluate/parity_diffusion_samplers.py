@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from worldfoundry.evaluate.parity import Check, GoldenCase
+from worldfoundry.evaluate.parity import Check, GoldenCase, UnsupportedCaseError
 from worldfoundry.evaluate.parity_diffusion_networks import tolerance_of
 from worldfoundry.models.diffusion.config import EDMConfig
 from worldfoundry.models.diffusion.edm import Network, denoise, given_indicator, guide
@@ -24,6 +24,9 @@ from worldfoundry.models.diffusion.samplers import (
 )
 
 SAMPLER_TOLERANCE = 5e-5
+_NETWORK = "F = 0.8*tanh(0.9*x + a + 0.3*sin(3*t)) + 0.2*roll(x,1,dim=W) "
+_DENOISER = "x0 = 0.5*tanh(1.7*x/sqrt(sigma^2+0.25) + 0.3*ln(sigma)) + mu"
+"""The formulas that are known, as cases state them."""
 
 
 def given_frames(
@@ -48,6 +51,11 @@ def _sigma_data(case: GoldenCase) -> float:
 def seeded_noise(shape: torch.Size, seed: int) -> Tensor:
     """The noise that published samplers draw for a seed, the same on every machine."""
     return torch.from_numpy(np.random.RandomState(seed).standard_normal(tuple(shape)).astype(np.float32))
+
+
+def _check_formula(case: GoldenCase, field: str, known: str) -> None:
+    if not str(case.meta.get(field)).startswith(known):
+        raise UnsupportedCaseError(f"{field} {case.meta.get(field)!r} is not a known formula")
 
 
 def _analytic_network(
@@ -75,10 +83,12 @@ def sigma_range(case: GoldenCase) -> dict[str, float]:
 def compare_res(case: GoldenCase) -> Iterator[Check]:
     """The solvers of the RES family, with a denoiser that is a formula; what they ask of it is compared too."""
     meta, mu, stored = case.meta, case.tensors["inputs/mu"], case.under("intermediates/")
-    for solver, reference in sorted(case.under("outputs/").items()):
-        if solver not in get_args(ResSolver):
-            yield Check(part=solver, reason="not a solver of ours")
+    _check_formula(case, "denoiser", _DENOISER)
+    for name, reference in sorted(case.under("outputs/").items()):
+        if name not in get_args(ResSolver):
+            yield Check(part=name, reason="not a solver of ours")
             continue
+        solver = cast(ResSolver, name)
         seen: list[tuple[Tensor, Tensor]] = []
 
         def denoiser(x: Tensor, sigma: Tensor, seen: list[tuple[Tensor, Tensor]] = seen) -> Tensor:
@@ -135,6 +145,7 @@ def check_euler(
 
 def compare_euler_text(case: GoldenCase) -> Iterator[Check]:
     """EDM Euler with guidance, without given frames."""
+    _check_formula(case, "network", _NETWORK)
     t = case.under("inputs/")
     for part, reference in case.under("outputs/").items():
         text = t["text"].to(reference.dtype)
@@ -146,6 +157,7 @@ def compare_euler_text(case: GoldenCase) -> Iterator[Check]:
 
 def compare_euler_video(case: GoldenCase) -> Iterator[Check]:
     """EDM Euler with given frames."""
+    _check_formula(case, "network", _NETWORK)
     t = case.under("inputs/")
     for part, reference in case.under("outputs/").items():
         steps, augment, *flags = part.split("_")
@@ -153,7 +165,8 @@ def compare_euler_video(case: GoldenCase) -> Iterator[Check]:
         if unknown:
             yield Check(part=part, reason=f"unknown {', '.join(sorted(unknown))}")
             continue
-        dtype, replacement = reference.dtype, "first-release" if "legacy" in flags else "published"
+        dtype = reference.dtype
+        replacement: Replacement = "first-release" if "legacy" in flags else "published"
         given = given_frames(case, float(augment[1:]), replacement=replacement)
         mask = given.indicator.expand(-1, 1, *given.latents.shape[2:]).to(dtype)
         other_mask = torch.zeros_like(mask) if "igf" in flags else mask
@@ -166,7 +179,11 @@ def compare_euler_video(case: GoldenCase) -> Iterator[Check]:
 
 def compare_res_video(case: GoldenCase) -> Iterator[Check]:
     """RES with given frames."""
+    _check_formula(case, "network", _NETWORK)
     t, meta = case.under("inputs/"), case.meta
+    solver = meta.get("solver", "2ab")
+    if solver not in get_args(ResSolver):
+        raise UnsupportedCaseError(f"solver={solver!r} is not supported")
     for part, reference in case.under("outputs/").items():
         steps, augment = part.split("_")
         given = given_frames(case, float(augment[1:]))
@@ -176,7 +193,7 @@ def compare_res_video(case: GoldenCase) -> Iterator[Check]:
             partial(_analytic_network, text=t["text"], condition_mask=mask),
             partial(_analytic_network, text=t["neg_text"], condition_mask=mask),
         )
-        sigmas = res_sigmas(int(steps[1:]), **sigma_range(case))
+        sigmas = res_sigmas(int(steps[1:]) // evaluations_per_step(solver), **sigma_range(case))
         x = given.noise.double() * meta["sigma_max"]
-        ours = sample_res(denoiser, x, sigmas, given=given)
+        ours = sample_res(denoiser, x, sigmas, given=given, solver=solver)
         yield Check(part=part, pairs=[(ours, reference)], tolerance=SAMPLER_TOLERANCE)
