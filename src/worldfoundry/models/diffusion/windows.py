@@ -32,7 +32,7 @@ def window_frames(num_frames: int, *, window: int = 8, overlap: int = 2) -> Int[
     return torch.minimum(turned, 2 * (num_frames - 1) - turned)
 
 
-def blend_windows(windows: Sequence[Float[Tensor, "b c t h w"]], overlap: int) -> Float[Tensor, "b c t2 h w"]:
+def blend_windows(windows: Sequence[Float[Tensor, "b c _ h w"]], overlap: int) -> Float[Tensor, "b c t h w"]:
     """Windows one after the other, faded linearly over ``overlap`` frames; with 2, the published number, a hard cut."""
     if overlap < 0 or any(overlap > window.shape[2] for window in windows):
         raise DataError(f"overlap must be from 0 to the length of each window, got {overlap}; lower it")

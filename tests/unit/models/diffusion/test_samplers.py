@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -8,6 +9,7 @@ from worldfoundry.models.diffusion.edm import given_indicator
 from worldfoundry.models.diffusion.samplers import (
     GivenFrames,
     edm_euler_sigmas,
+    evaluations_per_step,
     karras_sigmas,
     res_sigmas,
     sample_edm_euler,
@@ -86,3 +88,47 @@ def test_the_state_keeps_its_precision():
     x = (80 * noise()).bfloat16()
     assert sample_edm_euler(normal_denoiser, x, edm_euler_sigmas(3)).dtype == torch.bfloat16
     assert sample_res(normal_denoiser, x, res_sigmas(3)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("solver", "order"),
+    [("1euler", 1), ("2mid", 2), ("2mid_stable", 2), ("2heun_edm", 2), ("3kutta_naive", 3)],
+)
+def test_every_solver_of_the_family_converges_at_its_order(solver, order):
+    x, exact = 80 * noise(), 80 * noise().double() * 0.5 / (80**2 + 0.25) ** 0.5
+    calls = []
+
+    def counted(state: torch.Tensor, sigma: torch.Tensor) -> torch.Tensor:
+        calls.append(sigma)
+        return state.double() * 0.25 / (0.25 + sigma.double() ** 2)
+
+    errors = []
+    for n in (40, 80):
+        calls.clear()
+        out = sample_res(counted, x, res_sigmas(n, sigma_min=0.1), solver=solver)
+        assert len(calls) == n * evaluations_per_step(solver) + 1
+        level = exact * (0.1**2 + 0.25) ** 0.5 / 0.5
+        errors.append((out - level * 0.25 / (0.25 + 0.1**2)).abs().max().item())
+    assert errors[0] / errors[1] > 0.7 * 2**order
+
+
+GIVEN = GivenFrames(
+    latents=noise(1), indicator=given_indicator(torch.tensor([1]), 3), noise=noise(2), augment_sigma=0.001
+)
+
+
+def test_the_published_replacement_is_the_latents_up_to_rounding_and_that_of_the_first_release_is_not():
+    run = [
+        sample_edm_euler(
+            normal_denoiser, 80 * noise(), edm_euler_sigmas(35), given=replace(GIVEN, replacement=r)
+        )
+        for r in ("latents", "published", "first-release")
+    ]
+    torch.testing.assert_close(run[1], run[0], atol=1e-4, rtol=0)
+    ratio = run[2][:, :, 0].norm() / run[0][:, :, 0].norm()
+    assert 1.5 < ratio < 1.7, "the bug makes given frames 1.59 times too large"
+    torch.testing.assert_close(run[2][:, :, 1:], run[0][:, :, 1:], atol=1e-4, rtol=0)
+
+
+def test_given_frames_of_several_views_are_the_first_of_each():
+    assert given_indicator(torch.tensor([1]), 6, num_views=3).flatten().tolist() == [1, 0, 1, 0, 1, 0]
