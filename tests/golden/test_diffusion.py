@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from worldfoundry.evaluate.parity import find_cases, load_case, run_parity
-from worldfoundry.evaluate.parity_dit import network_from_golden, network_inputs
+from worldfoundry.evaluate.parity_diffusion_networks import network_from_golden, network_inputs
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden" / "diffusion"
 
@@ -28,7 +28,7 @@ def test_every_intermediate_of_the_video2world_network_is_the_published_one():
         keep(block, f"block{i}_out_THWBD")
     for i, branch in enumerate(network.blocks["block0"].blocks.values()):
         keep(branch, f"block0_sub{i}_out_THWBD")
-    network(**network_inputs(case))
+    network(**network_inputs(case, network.config))
 
     references = case.under("intermediates/")
     assert got.keys() == references.keys() - {"rope_angles_L11D"}

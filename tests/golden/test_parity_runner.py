@@ -66,7 +66,7 @@ def test_a_crash_is_a_failure_that_keeps_its_message_and_stops_nothing(tmp_path)
 def test_what_is_not_supported_is_never_passed(tmp_path):
     copy("20_edm_scaling", tmp_path, meta={"kind": "telepathy"})
     fields = json.loads((GOLDEN / "04_v2w.json").read_text())["config"]
-    copy("04_v2w", tmp_path, meta={"config": fields | {"legacy_patch_emb": True}})
+    copy("04_v2w", tmp_path, meta={"config": fields | {"block_config": "FA-MLP"}})
     rows = list(run_parity(tmp_path))
     assert [(row.verdict, row.max_abs) for row in rows] == [("unsupported", None)] * 2
     assert "telepathy" in rows[1].note

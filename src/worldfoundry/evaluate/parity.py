@@ -144,14 +144,12 @@ def _comparison_of(case: GoldenCase) -> Comparison | None:
         parity_autoregressive,
         parity_diffusers,
         parity_diffusion,
-        parity_tables,
         parity_tokenizer,
     )
 
     families = (
         parity_diffusion,
         parity_diffusers,
-        parity_tables,
         parity_tokenizer,
         parity_autoregressive,
         parity_ar_files,

@@ -26,8 +26,29 @@ class RMSNorm(nn.Module):
         return F.rms_norm(x.float(), self.weight.shape, self.weight.float(), self.eps).to(x.dtype)
 
 
+class LowRank(nn.Module):
+    """What a linear layer gains in low-rank adaptation: ``scale * up(down(x))``. Source: arXiv 2106.09685."""
+
+    def __init__(self, dim_in: int, dim_out: int, rank: int, scale: float):
+        super().__init__()
+        self.scale = scale
+        down, up = nn.Linear(dim_in, rank, bias=False), nn.Linear(rank, dim_out, bias=False)
+        self.net = nn.Sequential(down, up)
+
+    def forward(self, x: Float[Tensor, "b n d"]) -> Float[Tensor, "b n e"]:
+        """What is added to the output of the layer."""
+        return self.scale * self.net(x)
+
+
+def _project(base: nn.Module, low_rank: LowRank | None, x: Tensor) -> Tensor:
+    return base(x) if low_rank is None else base(x) + low_rank(x)
+
+
 class Attention(nn.Module):
-    """Attention of ``x`` to ``context``; queries and keys are RMS-normalised over a head, values are not."""
+    """Attention of ``x`` to ``context``; queries and keys are RMS-normalised over a head, values are not.
+
+    Each projection may have a low-rank adaptation beside it; none has one when built.
+    """
 
     def __init__(self, dim: int, context_dim: int, num_heads: int):
         super().__init__()
@@ -37,6 +58,10 @@ class Attention(nn.Module):
         self.to_k = nn.Sequential(nn.Linear(context_dim, dim, bias=False), RMSNorm(head_dim))
         self.to_v = nn.Sequential(nn.Linear(context_dim, dim, bias=False))
         self.to_out = nn.Sequential(nn.Linear(dim, dim, bias=False))
+        self.to_q_lora: LowRank | None = None
+        self.to_k_lora: LowRank | None = None
+        self.to_v_lora: LowRank | None = None
+        self.to_out_lora: LowRank | None = None
 
     def forward(
         self,
@@ -46,25 +71,12 @@ class Attention(nn.Module):
     ) -> Float[Tensor, "b n d"]:
         """Attend without a mask; ``rope`` holds the cosines and sines that turn queries and keys (self-attention)."""
         heads = "b n (k d) -> b n k d"
-        q = self.to_q[1](rearrange(self._project("to_q", x), heads, k=self.num_heads)).transpose(1, 2)
-        k = self.to_k[1](rearrange(self._project("to_k", context), heads, k=self.num_heads)).transpose(1, 2)
-        v = rearrange(self._project("to_v", context), "b m (k d) -> b k m d", k=self.num_heads)
+        q, k = _project(self.to_q[0], self.to_q_lora, x), _project(self.to_k[0], self.to_k_lora, context)
+        q = self.to_q[1](rearrange(q, heads, k=self.num_heads)).transpose(1, 2)
+        k = self.to_k[1](rearrange(k, heads, k=self.num_heads)).transpose(1, 2)
+        v = _project(self.to_v, self.to_v_lora, context)
+        v = rearrange(v, "b m (k d) -> b k m d", k=self.num_heads)
         if rope is not None:
             q, k = rotate(q, *rope), rotate(k, *rope)
-        seen = rearrange(F.scaled_dot_product_attention(q, k, v), "b k n d -> b n (k d)")
-        return self._project("to_out", seen)
-
-    def linear(self, name: str) -> nn.Linear:
-        """The matrix of ``to_q``, ``to_k``, ``to_v`` or ``to_out``."""
-        found = self.get_submodule(name + ".0")
-        assert isinstance(found, nn.Linear), "the first layer of a projection"
-        return found
-
-    def adapter(self, name: str) -> nn.Module | None:
-        """What stands beside a projection and adds to it (``lora``), if anything does."""
-        return self._modules.get(name + "_lora")
-
-    def _project(self, name: str, x: Tensor) -> Tensor:
-        adapter = self.adapter(name)
-        y = self.linear(name)(x)
-        return y if adapter is None else y + adapter(x)
+        out = rearrange(F.scaled_dot_product_attention(q, k, v), "b k n d -> b n (k d)")
+        return _project(self.to_out, self.to_out_lora, out)

@@ -31,14 +31,15 @@ def axis_angles(
     dim: int,
     ratio: float,
     dtype: torch.dtype = torch.float32,
-    stored: torch.dtype | None = None,
+    exponent_dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "n half"]:
     """Angles in radians of ``dim / 2`` frequencies at ``positions``.
 
-    Every operation is rounded to ``dtype``: bfloat16 networks were trained with bfloat16 angles. Exponents are rounded to
-    ``stored`` before, if it is given.
+    Every operation is rounded to ``dtype``: bfloat16 networks were trained with bfloat16 angles. ``exponent_dtype`` is what
+    the exponents were stored in, if it is another.
     """
-    exponents = (torch.arange(0, dim, 2, device=positions.device).float() / dim).to(stored or dtype).to(dtype)
+    exponents = torch.arange(0, dim, 2, device=positions.device).float() / dim
+    exponents = exponents.to(exponent_dtype or dtype).to(dtype)
     frequencies = 1.0 / (10000.0 * ratio ** (dim / (dim - 2))) ** exponents
     return torch.outer(positions.to(dtype), frequencies).float()
 
@@ -50,18 +51,18 @@ def rope_angles(
     fps: float | None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | None = None,
-    stored: torch.dtype | None = None,
+    exponent_dtype: torch.dtype | None = None,
 ) -> Float[Tensor, "n half"]:
     """Angles of every token of a ``(time, rows, columns)`` grid.
 
-    Frame ``k`` stands at ``k * 24 / fps``; ``fps`` None is an image batch, at ``k``. Precisions are those of ``axis_angles``.
+    Frame ``k`` stands at ``k * 24 / fps``; ``fps`` None is an image batch, at ``k``.
     """
     t, h, w = grid
     frame, row, column = (torch.arange(n, device=device, dtype=torch.float32).to(dtype) for n in grid)
     if fps is not None:
         frame = frame / torch.tensor(fps, dtype=dtype, device=device) * REFERENCE_FPS
     tables = [
-        axis_angles(p.float(), d, r, dtype, stored)
+        axis_angles(p.float(), d, r, dtype, exponent_dtype)
         for p, d, r in zip((frame, row, column), axis_dims(head_dim), ratios, strict=True)
     ]
     parts = (
@@ -80,11 +81,11 @@ def rope_cos_sin(
     fps: float | None,
     dtype: torch.dtype = torch.float32,
     device: torch.device | None = None,
-    stored: torch.dtype | None = None,
+    exponent_dtype: torch.dtype | None = None,
 ) -> tuple[Float[Tensor, "n half"], Float[Tensor, "n half"]]:
     """Cosines and sines of ``rope_angles``, float32; remembered, so treat the result as read-only."""
     with torch.inference_mode(False), torch.no_grad():
-        angles = rope_angles(grid, head_dim, ratios, fps, dtype, device, stored)
+        angles = rope_angles(grid, head_dim, ratios, fps, dtype, device, exponent_dtype)
         return angles.cos(), angles.sin()
 
 

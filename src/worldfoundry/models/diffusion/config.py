@@ -1,13 +1,17 @@
 """Settings of the diffusion world model: the network and the EDM noise. Imports no torch.
 
-The network settings express every published network; the ``official_*`` functions give them.
+The network settings express every published network; the ``official_*`` functions here give those of Text2World and
+Video2World, ``variants`` has the others.
 """
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 from worldfoundry.core.errors import ConfigError
+
+RopePrecision = Literal["weights", "float32", "rounded-exponents"]
+Positions = Literal["learned", "sincos", "none"]
 
 
 def _require_positive(config: object, *names: str):
@@ -17,43 +21,25 @@ def _require_positive(config: object, *names: str):
             raise ConfigError(f"{name} must be greater than 0, got {value!r}; give a positive number")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ViewConfig:
-    """Several cameras in one clip: view after view along the latent frames."""
-
-    num_views: int
-    """Views of a clip."""
-    channels: int
-    """Input channels that say which view a frame is of."""
-    table_rows: int = 0
-    """Views that can be told apart; 0: as many as a clip has."""
-    has_repeat: bool = False
-    """Another number for each view is embedded: how often its frames repeat."""
-    trajectory_dim: int = 0
-    """Numbers of a trajectory, 192 for 64 points in space; 0: none."""
-    trajectory_channels: int = 0
-    """Input channels that the trajectory becomes."""
-
-    def __post_init__(self):
-        _require_positive(self, "num_views", "channels")
-        if bool(self.trajectory_dim) != bool(self.trajectory_channels) or self.table_rows < 0:
-            raise ConfigError(
-                "trajectory_dim and trajectory_channels must both be 0 or both be given, and table_rows be 0 or more, got "
-                f"{self.trajectory_dim}, {self.trajectory_channels} and {self.table_rows}; change them"
-            )
+def _require_counts(config: object, *names: str):
+    for name in names:
+        value = getattr(config, name)
+        if value < 0:
+            raise ConfigError(f"{name} must be at least 0, got {value}; 0 builds the network without it")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TokenConfig:
-    """Discrete tokens, at half the rows and columns, that the latents are to follow: the diffusion decoder."""
+def _require_pair(config: object, first: str, second: str):
+    if bool(getattr(config, first)) != bool(getattr(config, second)):
+        raise ConfigError(
+            f"{first} and {second} must both be 0 or both be above, got {getattr(config, first)} and "
+            f"{getattr(config, second)}; set both"
+        )
 
-    codebook_size: int
-    """Codes."""
-    channels: int
-    """Input channels of an embedded token."""
 
-    def __post_init__(self):
-        _require_positive(self, "codebook_size", "channels")
+def _require_one_of(config: object, name: str, options: tuple[str, ...]):
+    value = getattr(config, name)
+    if value not in options:
+        raise ConfigError(f"{name} must be one of {', '.join(options)}, got {value!r}; use one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +70,9 @@ class DiTConfig:
     """Extrapolation ratio of the rotary embedding over rows."""
     rope_ratio_w: float = 1.0
     """Extrapolation ratio of the rotary embedding over columns."""
-    rope_precision: Literal["weights", "float32", "rounded"] = "weights"
-    """Precision of the rotary angles: that of the weights, as published models have it, or always float32, or float32 of
-    exponents that were rounded to bfloat16, as published weights have them that were made float32."""
+    rope_precision: RopePrecision = "weights"
+    """Precision of the rotary angles: that of the weights, as published models have it, always float32, or float32 from
+    exponents rounded to bfloat16 (float32 copies of bfloat16 networks)."""
     max_latent_frames: int = 128
     """The longest latent clip; length of the learned position table over time, before patching."""
     max_latent_height: int = 240
@@ -97,18 +83,36 @@ class DiTConfig:
     """An input channel says which frames are given (Video2World)."""
     has_padding_mask: bool = True
     """An input channel says which pixels are padding."""
-    positions: Literal["learned", "sincos", "none"] = "learned"
-    """What is added to the tokens before every block, besides the rotary embedding."""
-    has_augment_sigma: bool = False
-    """The modulation also reads the noise level of given frames."""
-    pose_channels: int = 0
-    """Input channels of the camera's rays (Pluecker coordinates: 6); 0: none."""
+    positions: Positions = "learned"
+    """What is added before every block: learned vectors of unit root mean square, sines and cosines, or nothing."""
+    position_ratio_t: float = 1.0
+    """Divides the frame numbers of sincos positions."""
+    position_ratio_h: float = 1.0
+    """Divides the row numbers of sincos positions."""
+    position_ratio_w: float = 1.0
+    """Divides the column numbers of sincos positions."""
+    num_views: int = 1
+    """Cameras of one clip, one after the other along time; each has positions and text of its own."""
+    num_view_embeddings: int = 0
+    """Rows of the table of view embeddings; 0 builds none."""
+    view_channels: int = 0
+    """Input channels that tell the view, the width of that table."""
+    has_view_repeat: bool = False
+    """A learned function of one number for each view is added to its channels."""
+    trajectory_channels: int = 0
+    """Input channels made from the trajectory of the ego car; 0 builds none."""
+    trajectory_numbers: int = 192
+    """Numbers of one trajectory: 64 points in space."""
+    camera_channels: int = 0
+    """Input channels of the camera rays (6: moment and direction of each ray); 0 builds none."""
     action_dim: int = 0
-    """Numbers of an action, which enter the modulation; 0: none."""
-    views: ViewConfig | None = None
-    """Several cameras; None: one."""
-    tokens: TokenConfig | None = None
-    """Discrete tokens to decode; None: none."""
+    """Numbers of one action, which enters through the modulation; 0 builds none."""
+    token_vocabulary: int = 0
+    """Size of the vocabulary of discrete tokens to decode (diffusion decoder); 0 builds none."""
+    token_channels: int = 0
+    """Input channels of an embedded token."""
+    has_augment_sigma: bool = False
+    """The noise level of the given frames is added to the embedding of the noise level."""
 
     def __post_init__(self):
         _require_positive(
@@ -122,19 +126,14 @@ class DiTConfig:
             ),
             *("mlp_ratio", "patch_spatial", "patch_temporal", "rope_ratio_t", "rope_ratio_h", "rope_ratio_w"),
             *("max_latent_frames", "max_latent_height", "max_latent_width"),
+            *("position_ratio_t", "position_ratio_h", "position_ratio_w", "num_views", "trajectory_numbers"),
         )
-        if self.positions not in ("learned", "sincos", "none"):
-            raise ConfigError(
-                f"positions must be 'learned', 'sincos' or 'none', got {self.positions!r}; use one"
-            )
-        if min(self.pose_channels, self.action_dim) < 0:
-            raise ConfigError(
-                f"pose_channels and action_dim must be 0 or more, got {self.pose_channels} and {self.action_dim}; 0 is none"
-            )
-        if self.text_channels < 0:
-            raise ConfigError(
-                f"text_channels must be at least 0, got {self.text_channels}; 0 builds no cross-attention"
-            )
+        _require_counts(self, "text_channels", "num_view_embeddings", "view_channels", "trajectory_channels")
+        _require_counts(self, "camera_channels", "action_dim", "token_vocabulary", "token_channels")
+        _require_pair(self, "num_view_embeddings", "view_channels")
+        _require_pair(self, "token_vocabulary", "token_channels")
+        if self.has_view_repeat and not self.view_channels:
+            raise ConfigError("has_view_repeat needs view_channels above 0, got 0; set them")
         if self.model_channels % self.num_heads:
             raise ConfigError(
                 f"num_heads must divide model_channels {self.model_channels}, got {self.num_heads}; "
@@ -145,10 +144,8 @@ class DiTConfig:
                 "model_channels / num_heads must be even and at least 12 (three rotary axes), got "
                 f"{self.model_channels} / {self.num_heads} = {self.head_dim}; change num_heads"
             )
-        if self.rope_precision not in ("weights", "float32", "rounded"):
-            raise ConfigError(
-                f"rope_precision must be 'weights', 'float32' or 'rounded', got {self.rope_precision!r}; use one"
-            )
+        _require_one_of(self, "rope_precision", get_args(RopePrecision))
+        _require_one_of(self, "positions", get_args(Positions))
         for name, patch in (
             ("max_latent_frames", self.patch_temporal),
             ("max_latent_height", self.patch_spatial),
@@ -167,25 +164,14 @@ class DiTConfig:
 
     @property
     def in_channels(self) -> int:
-        """Channels that enter the patch embedding: latents, condition mask, rays, tokens, padding mask, views, trajectory."""
-        masks = self.has_condition_mask + self.has_padding_mask
-        views = self.views.channels + self.views.trajectory_channels if self.views else 0
-        return (
-            self.latent_channels
-            + masks
-            + self.pose_channels
-            + (self.tokens.channels if self.tokens else 0)
-            + views
-        )
-
-    @property
-    def num_views(self) -> int:
-        """Cameras of a clip."""
-        return self.views.num_views if self.views else 1
+        """Channels that enter the patch embedding, in the order of their sum."""
+        before_padding = self.has_condition_mask + self.camera_channels + self.token_channels
+        after_padding = self.view_channels + self.trajectory_channels
+        return self.latent_channels + before_padding + self.has_padding_mask + after_padding
 
     @property
     def max_grid(self) -> tuple[int, int, int]:
-        """The most tokens along time, rows and columns."""
+        """The most tokens along time, rows and columns; of each view."""
         return (
             self.max_latent_frames // self.patch_temporal,
             self.max_latent_height // self.patch_spatial,
@@ -196,6 +182,34 @@ class DiTConfig:
     def rope_ratios(self) -> tuple[float, float, float]:
         """Extrapolation ratios of time, rows and columns."""
         return self.rope_ratio_t, self.rope_ratio_h, self.rope_ratio_w
+
+    @property
+    def position_ratios(self) -> tuple[float, float, float]:
+        """Ratios of the sincos positions of time, rows and columns."""
+        return self.position_ratio_t, self.position_ratio_h, self.position_ratio_w
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoRAConfig:
+    """Settings of a low-rank adaptation of the attention layers."""
+
+    num_blocks: int
+    """The first so many blocks are adapted; published recipes leave out the last."""
+    rank: int = 8
+    """Width between the two layers of an adaptation."""
+    scale: float = 1.0
+    """Factor on what an adaptation adds; not divided by the rank."""
+    targets: tuple[str, ...] = ("self.to_q", "self.to_v", "cross.to_q", "cross.to_v")
+    """Projections: ``self`` or ``cross`` attention, then ``to_q``, ``to_k``, ``to_v`` or ``to_out``."""
+
+    def __post_init__(self):
+        _require_positive(self, "num_blocks", "rank")
+        possible = [f"{a}.{p}" for a in ("self", "cross") for p in ("to_q", "to_k", "to_v", "to_out")]
+        wrong = [name for name in self.targets if name not in possible]
+        if wrong or not self.targets:
+            raise ConfigError(
+                f"targets must be among {', '.join(possible)}, got {wrong or 'none'}; use those"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,42 +289,3 @@ def official_7b_video2world() -> DiTConfig:
 def official_14b_video2world() -> DiTConfig:
     """The published 14B Video2World network."""
     return replace(official_14b_text2world(), has_condition_mask=True)
-
-
-def official_7b_interpolator() -> DiTConfig:
-    """The published 7B World Interpolator network: that of Video2World."""
-    return official_7b_video2world()
-
-
-def official_7b_multiview_text2world() -> DiTConfig:
-    """The published 7B network of six driving cameras."""
-    views = ViewConfig(num_views=6, channels=6, has_repeat=True)
-    return replace(official_7b_text2world(), positions="sincos", views=views)
-
-
-def official_7b_multiview_video2world() -> DiTConfig:
-    """The same with given frames."""
-    return replace(official_7b_multiview_text2world(), has_condition_mask=True)
-
-
-def official_7b_single_to_multiview() -> DiTConfig:
-    """The published 7B network that adds five cameras to one; its table knows a seventh."""
-    views = ViewConfig(num_views=6, channels=6, table_rows=7, has_repeat=True)
-    return replace(official_7b_multiview_video2world(), views=views)
-
-
-def official_7b_action() -> DiTConfig:
-    """The 7B network of the published action training, 7 numbers of a robot arm; no weights of it are published."""
-    return replace(official_7b_video2world(), positions="none", action_dim=7)
-
-
-def official_7b_decoder() -> DiTConfig:
-    """The published 7B diffusion decoder of autoregressive models."""
-    return replace(
-        official_7b_text2world(),
-        rope_ratio_t=1.0,
-        rope_ratio_h=1.5,
-        rope_ratio_w=1.5,
-        positions="none",
-        tokens=TokenConfig(codebook_size=64_000, channels=32),
-    )

@@ -72,9 +72,11 @@ def guide(conditional: Network, unconditional: Network, guidance: float) -> Netw
     return network
 
 
-def given_indicator(num_given: Int[Tensor, " b"], num_frames: int) -> Float[Tensor, "b 1 t 1 1"]:
-    """1 on the first ``num_given`` latent frames of each sample, 0 after them."""
-    frames = torch.arange(num_frames, device=num_given.device)
+def given_indicator(
+    num_given: Int[Tensor, " b"], num_frames: int, *, num_views: int = 1
+) -> Float[Tensor, "b 1 t 1 1"]:
+    """1 on the first ``num_given`` latent frames of each sample, 0 after them; of several views, in each of them."""
+    frames = torch.arange(num_frames // num_views, device=num_given.device).repeat(num_views)
     return (frames < num_given[:, None]).float()[:, None, :, None, None]
 
 

@@ -1,4 +1,10 @@
-"""Layers of the diffusion transformer. Axes and names as in ``transformer``."""
+"""The layers of the diffusion transformer.
+
+Axes: ``b`` batch, ``c`` channels, ``t h w`` latent frames, rows and columns, ``n`` tokens (time first, then rows, then
+columns), ``d`` model width, ``m e`` text tokens and their width, ``v`` views.
+
+Source: arXiv 2501.03575.
+"""
 
 import torch
 import torch.nn.functional as F  # noqa: N812  the name the field uses
@@ -7,6 +13,7 @@ from einops.layers.torch import Rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from worldfoundry.core.errors import DataError
 from worldfoundry.models.common.attention import Attention
 from worldfoundry.models.diffusion.config import DiTConfig
 
@@ -64,19 +71,6 @@ class RopeBuffer(nn.Module):
         self.register_buffer("seq", torch.arange(length, dtype=torch.float32))
 
 
-class ActionMLP(nn.Module):
-    """Two linear layers with biases around the approximate GELU: an action's part of the modulation."""
-
-    def __init__(self, action_dim: int, dim: int, parts: int):
-        super().__init__()
-        self.fc1 = nn.Linear(action_dim, 4 * dim)
-        self.fc2 = nn.Linear(4 * dim, parts * dim)
-
-    def forward(self, action: Float[Tensor, "b a"]) -> Float[Tensor, "b p"]:
-        """What is added to shift, scale and gate."""
-        return self.fc2(F.gelu(self.fc1(action), approximate="tanh"))
-
-
 class SelfAttention(nn.Module):
     """Every token attends to every token of the clip."""
 
@@ -90,7 +84,10 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Every token attends to every text row of its view, without a mask; a zero row is a sink that adds nothing."""
+    """Every token attends to every text row, without a mask; a zero row is a sink that adds nothing.
+
+    With several views, one after the other along the tokens and along the text, each attends to the text of its own.
+    """
 
     def __init__(self, dim: int, text_dim: int, num_heads: int, num_views: int = 1):
         super().__init__()
@@ -98,10 +95,17 @@ class CrossAttention(nn.Module):
         self.attn = Attention(dim, text_dim, num_heads)
 
     def forward(self, x: Float[Tensor, "b n d"], text: Float[Tensor, "b m e"]) -> Float[Tensor, "b n d"]:
-        """Attend; tokens and text rows of several views stand view after view."""
-        v = self.num_views
-        x, text = (rearrange(side, "b (v n) d -> (b v) n d", v=v) for side in (x, text))
-        return rearrange(self.attn(x, text), "(b v) n d -> b (v n) d", v=v)
+        """Attend."""
+        if self.num_views == 1:
+            return self.attn(x, text)
+        if text.shape[1] % self.num_views:
+            raise DataError(
+                f"text must have as many rows for each of the {self.num_views} views, got {text.shape[1]} in all; "
+                "put the texts of the views one after the other"
+            )
+        each = "b (v n) d -> (b v) n d"
+        x, text = rearrange(x, each, v=self.num_views), rearrange(text, each, v=self.num_views)
+        return rearrange(self.attn(x, text), "(b v) n d -> b (v n) d", v=self.num_views)
 
 
 class MLP(nn.Module):
