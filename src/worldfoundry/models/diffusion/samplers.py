@@ -23,7 +23,7 @@ from worldfoundry.models.diffusion.edm import corrupt_given, preconditioning
 
 Denoiser = Callable[[Tensor, Tensor], Tensor]
 Replacement = Literal["latents", "published", "first-release"]
-ResSolver = Literal["2ab", "1euler", "2mid", "2mid_stable", "2heun_edm", "3kutta_naive"]
+ResSolver = Literal["2ab", "1euler", "2mid", "2mid_stable", "2heun_edm", "2heun_naive", "3kutta_naive"]
 """Members of the RES family by their published names: order first, then the rule. Published models sample with 2ab."""
 
 
@@ -199,6 +199,18 @@ def _heun_step(
     return _towards(x, now.sigma, following, (now.x0 + there.x0) / 2)
 
 
+def _naive_heun_step(
+    evaluate: Evaluate, x: Tensor, following: Tensor, now: _Evaluation, _: _Evaluation | None
+) -> Tensor:
+    """Mean of two slopes ``dx/dsigma``, the first of them taken from the end point but divided by the level of the start.
+
+    That is what the reference computes; it makes the rule one of first order, and it diverges on long steps.
+    """
+    end = _towards(x, now.sigma, following, now.x0)
+    slopes = (end - now.x0) / now.sigma + (end - evaluate(end, following).x0) / following
+    return x + (following - now.sigma) * slopes / 2
+
+
 def _kutta_step(
     evaluate: Evaluate, x: Tensor, following: Tensor, now: _Evaluation, _: _Evaluation | None
 ) -> Tensor:
@@ -218,6 +230,7 @@ _RES_STEPS: dict[ResSolver, Step] = {
     "2mid": partial(_midpoint_step, stable=False),
     "2mid_stable": partial(_midpoint_step, stable=True),
     "2heun_edm": _heun_step,
+    "2heun_naive": _naive_heun_step,
     "3kutta_naive": _kutta_step,
 }
 

@@ -92,7 +92,14 @@ def test_the_state_keeps_its_precision():
 
 @pytest.mark.parametrize(
     ("solver", "order"),
-    [("1euler", 1), ("2mid", 2), ("2mid_stable", 2), ("2heun_edm", 2), ("3kutta_naive", 3)],
+    [
+        ("1euler", 1),
+        ("2mid", 2),
+        ("2mid_stable", 2),
+        ("2heun_edm", 2),
+        ("2heun_naive", 1),
+        ("3kutta_naive", 3),
+    ],
 )
 def test_every_solver_of_the_family_converges_at_its_order(solver, order):
     x, exact = 80 * noise(), 80 * noise().double() * 0.5 / (80**2 + 0.25) ** 0.5

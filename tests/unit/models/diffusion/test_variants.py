@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from worldfoundry.core.errors import ConfigError, DataError
+from worldfoundry.models.common.rope import axis_angles, axis_dims
 from worldfoundry.models.diffusion import variants
 from worldfoundry.models.diffusion.blocks import CrossAttention
 from worldfoundry.models.diffusion.config import DiTConfig
@@ -156,7 +157,7 @@ def test_what_is_left_out_of_the_views_has_its_published_default():
     plain = run(net, x)
     assert torch.equal(plain, run(net, x, view_repeat=torch.zeros(1, 2)))
     assert torch.equal(plain, run(net, x, view_indices=torch.tensor([[0, 0, 1, 1]])))
-    assert torch.equal(plain, run(net, x, view_indices=torch.tensor([[0, 0, 1, 9]]))), "clamped to the table"
+    assert torch.equal(plain, run(net, x, view_indices=torch.tensor([[0, 0, 1, 8]]))), "clamped to the table"
     assert not torch.equal(plain, run(net, x, view_indices=torch.tensor([[1, 1, 0, 0]])))
 
 
@@ -228,3 +229,22 @@ def test_the_drawn_weights_of_the_inputs_follow_their_table():
 def test_settings_that_need_each_other_are_refused_alone(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         replace(NANO, **wrong)
+
+
+def test_rounded_exponents_give_the_angles_of_a_bfloat16_network_in_float32():
+    dim, position = axis_dims(128)[0], torch.tensor([100.0])
+    exponents = (torch.arange(0, dim, 2).float() / dim).bfloat16().double()
+    expected = 100 / (10000 * 2 ** (dim / (dim - 2))) ** exponents
+    rounded = axis_angles(position, dim, 2.0, exponent_dtype=torch.bfloat16)[0].double()
+    torch.testing.assert_close(rounded, expected, atol=0, rtol=1e-5)
+    assert (axis_angles(position, dim, 2.0)[0] - expected).abs().max() > 0.01, (
+        "a float32 network has other angles"
+    )
+
+
+def test_the_precision_of_the_rotary_angles_is_a_setting_of_the_network():
+    wide = replace(NANO, model_channels=80, num_heads=2)
+    exact, rounded = (network(replace(wide, rope_precision=p)) for p in ("weights", "rounded-exponents"))
+    x = normal(1, 16, 4, 8, 8)
+    assert not torch.equal(run(exact, x), run(rounded, x))
+    torch.testing.assert_close(run(exact, x), run(rounded, x), atol=0.1, rtol=0)
