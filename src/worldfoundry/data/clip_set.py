@@ -118,25 +118,32 @@ class _Writer:
     def add(self, clip: NewClip) -> None:
         """Append one clip, which must be like the first."""
         contents = self._contents(clip)
-        if contents.keys() != self.like.keys():
-            raise DataError(
-                f"clip {self.count} of {self.name} must have the arrays {sorted(self.like)}, got {sorted(contents)}; give every "
-                "clip the same"
-            )
+        self._check(contents)
         for key, values in contents.items():
-            like = self.like[key]
-            dtype = np.dtype(np.uint8) if key == "pixels" else like.dtype
-            if values.shape != like.shape or values.dtype != dtype or len(values) != len(clip.pixels):
-                what = "" if key == "pixels" else f" in {key}"
-                raise DataError(
-                    f"clip {self.count} of {self.name} must be {dtype} {list(like.shape)}{what}, got {values.dtype} "
-                    f"{list(values.shape)}; cut and resize all clips alike"
-                )
             content = values.tobytes()
             self.files[key].write(content)
             self.sha.update(content)
         append_jsonl(self.folder / "rows.jsonl", clip.row)
         self.count += 1
+
+    def _check(self, contents: dict[str, np.ndarray]) -> None:
+        """All that differs from the first clip, told at once."""
+        pixels, like = contents["pixels"], self.like["pixels"]
+        if pixels.shape != like.shape or pixels.dtype != np.uint8:
+            raise DataError(
+                f"clip {self.count} of {self.name} must be uint8 {list(like.shape)}, got {pixels.dtype} {list(pixels.shape)}; "
+                "cut and resize all clips alike"
+            )
+        odd = {
+            key: f"{key} {_kind(contents.get(key))} beside {_kind(self.like.get(key))}"
+            for key in sorted(contents.keys() | self.like.keys())
+            if _kind(contents.get(key)) != _kind(self.like.get(key)) or len(contents[key]) != len(pixels)
+        }
+        if odd:
+            raise DataError(
+                f"clip {self.count} of {self.name} must have the arrays of the first, with {len(pixels)} rows, got "
+                f"{', '.join(odd.values())}; give every clip the same, or leave them out ({' '.join(f'--drop {k}' for k in odd)})"
+            )
 
     def finish(self) -> dict[str, Any]:
         """Say how long the arrays have become; what the manifest holds of them."""
@@ -248,3 +255,7 @@ def open_clip_sets(
                 f"evaluation, got {highest} in rows.jsonl; simulate it again with a smaller --seed"
             )
     return sets
+
+
+def _kind(values: np.ndarray | None) -> str:
+    return "none" if values is None else f"{values.dtype} {list(values.shape)}"

@@ -107,4 +107,5 @@ def _next(dataset: LeRobotDataset, problems: list[str]) -> str:
         return f"worldfoundry.data.lerobot.open_lerobot({str(root)!r}), then read_rows by episode"
     shortest = min(e.num_rows for e in dataset.episodes)
     frames = 1 + min(32, shortest - 1) // 4 * 4
-    return f"worldfoundry data prepare {root} --out datasets/{root.name} --num-frames {frames}"
+    others = "".join(f" --drop {camera}" for camera in info.cameras[1:])
+    return f"worldfoundry data prepare {root} --out datasets/{root.name} --num-frames {frames}{others}"

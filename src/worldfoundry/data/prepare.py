@@ -16,6 +16,7 @@ from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.clip_set import ClipSet, NewClip, open_clip_set, write_clip_set
 from worldfoundry.data.fit import resize, square_offsets, squares
 from worldfoundry.data.stored.clip import StoredClip, StoredDataset
+from worldfoundry.data.stored.selection import Selection
 from worldfoundry.data.video_io import resample_rate
 from worldfoundry.protocols.control import ControlSpec
 from worldfoundry.protocols.frames import Frames
@@ -38,7 +39,7 @@ class PrepareConfig:
     split: tuple[tuple[str, float], ...] = ()
     """Names and shares of parts, such as train 0.9 and validation 0.1; empty: one set. All clips of a source go together."""
     drop: tuple[str, ...] = ()
-    """Arrays to leave out."""
+    """Arrays, views, ``facts``, ``caption`` or ``controls`` to leave out; one view has to remain."""
 
     def __post_init__(self):
         for name, holds, rule, fix in (
@@ -72,15 +73,17 @@ def prepare(dataset: StoredDataset, out: Path, config: PrepareConfig) -> tuple[d
     The rest of a clip that fills no window is not used. A clip that cannot be used does not stop the others. The parts stand
     in ``<out>/<part>``, with ``<out>/split.json`` saying which source went where, and a hash of that.
     """
-    left_out = list(dataset.problems)
+    left_out, selection = list(dataset.problems), Selection(dataset, config.drop)
+    for clip in dataset.clips:
+        _one_view(selection, clip)
     fps = _rate(dataset.clips, config)
     if not config.split:
-        return {"": _write(dataset, out, config, fps, left_out, list(range(len(dataset.clips))))}, left_out
+        return {"": _write(selection, out, config, fps, left_out, list(range(len(dataset.clips))))}, left_out
     parts = split_sources(sorted({clip.source for clip in dataset.clips}), config.split)
     with atomic_folder(out) as folder:
         for part, sources in parts.items():
             chosen = [k for k, clip in enumerate(dataset.clips) if clip.source in sources]
-            _write(dataset, folder / part, config, fps, left_out, chosen)
+            _write(selection, folder / part, config, fps, left_out, chosen)
         document = {"shares": dict(config.split), "sources": parts, "hash": split_hash(parts)}
         (folder / "split.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return {part: open_clip_set(out / part) for part in parts}, left_out
@@ -121,53 +124,59 @@ def _rate(clips: Any, config: PrepareConfig) -> float:
     return rates[0] if rates else 10.0
 
 
+def _one_view(selection: Selection, clip: StoredClip) -> str:
+    views = selection.views(clip)
+    if len(views) > 1:
+        raise DataError(
+            f"{selection.dataset.path}/{clip.name} must be of one view to be prepared, got {', '.join(views)}; leave out all but "
+            f"one, {' '.join(f'--drop {view}' for view in views[1:])}"
+        )
+    return views[0]
+
+
 def _write(
-    dataset: StoredDataset,
+    selection: Selection,
     out: Path,
     config: PrepareConfig,
     fps: float,
     left_out: list[str],
     chosen: list[int],
 ) -> ClipSet:
-    clips = _clips(dataset, config, fps, left_out, chosen)
+    clips = _clips(selection, config, fps, left_out, chosen)
     first = next(clips, None)
     if first is None:
         more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         raise DataError(
-            f"{dataset.path} must hold a video that can be used, got {len(left_out)} that cannot: "
+            f"{selection.dataset.path} must hold a video that can be used, got {len(left_out)} that cannot: "
             f"{'; '.join(left_out[:5])}{more}"
         )
-    controls = _controls([dataset.clips[k] for k in chosen])
-    return write_clip_set(out, chain([first], clips), fps=fps, controls=controls)
+    return write_clip_set(out, chain([first], clips), fps=fps, controls=_controls(selection))
 
 
-def _controls(clips: list[StoredClip]) -> ControlSpec | None:
-    """What the actions mean, if all clips say the same; cameras change with every crop and are left out."""
-    found = [
-        None
-        if c.controls is None or (c.controls.actions is None and c.controls.trajectory is None)
-        else ControlSpec(actions=c.controls.actions, trajectory=c.controls.trajectory)
-        for c in clips
-    ]
-    return found[0] if all(f == found[0] for f in found) else None
+def _controls(selection: Selection) -> ControlSpec | None:
+    """What the actions mean; cameras change with every crop and are left out."""
+    found = selection.common_controls()
+    if found is None or (found.actions is None and found.trajectory is None):
+        return None
+    return ControlSpec(actions=found.actions, trajectory=found.trajectory)
 
 
 def _clips(
-    dataset: StoredDataset, config: PrepareConfig, fps: float, left_out: list[str], chosen: list[int]
+    selection: Selection, config: PrepareConfig, fps: float, left_out: list[str], chosen: list[int]
 ) -> Iterator[NewClip]:
     """Clips and their rows, one video in memory at a time; adds to ``left_out``."""
     for index in chosen:
         try:
-            yield from _cut(dataset, index, config, fps)
+            yield from _cut(selection, index, config, fps)
         except DataError as error:
             left_out.append(str(error))
 
 
-def _cut(dataset: StoredDataset, index: int, config: PrepareConfig, fps: float) -> Iterator[NewClip]:
-    clip = dataset.clips[index]
-    where = f"{dataset.path}/{clip.name}"
-    frames = dataset.read_frames(index, clip.views[0])
-    arrays = {n: v for n, v in dataset.read_arrays(index).items() if n not in config.drop}
+def _cut(selection: Selection, index: int, config: PrepareConfig, fps: float) -> Iterator[NewClip]:
+    clip = selection.dataset.clips[index]
+    where = f"{selection.dataset.path}/{clip.name}"
+    frames = selection.dataset.read_frames(index, _one_view(selection, clip))
+    arrays = selection.arrays(index)
     if abs(frames.fps - fps) > _SAME_RATE * fps:
         frames = resample_rate(frames, fps, source=where)
         if arrays:
@@ -180,19 +189,26 @@ def _cut(dataset: StoredDataset, index: int, config: PrepareConfig, fps: float) 
             f"{where} must last {config.num_frames} frames at {fps:g} fps, got {len(frames.pixels)}; lower --num-frames or leave "
             "it out"
         )
-    yield from _windows(clip, frames, arrays, config)
+    yield from _windows(_known(selection, clip), frames, arrays, config)
+
+
+def _known(selection: Selection, clip: StoredClip) -> dict[str, Any]:
+    """The row that all windows of a clip begin with."""
+    known: dict[str, Any] = {} if "facts" in selection.drop else dict(clip.facts)
+    known["source"] = clip.source
+    if clip.caption and "caption" not in selection.drop:
+        known["caption"] = clip.caption
+    return known
 
 
 def _windows(
-    clip: StoredClip, frames: Frames, arrays: dict[str, np.ndarray], config: PrepareConfig
+    known: dict[str, Any], frames: Frames, arrays: dict[str, np.ndarray], config: PrepareConfig
 ) -> Iterator[NewClip]:
     h, w = frames.pixels.shape[1:3]
     scale = config.size / min(h, w)
     rows, columns = max(config.size, round(h * scale)), max(config.size, round(w * scale))
     small = resize(frames.pixels, rows, columns) if (rows, columns) != (h, w) else frames.pixels
     offsets = square_offsets(rows, columns, config.crops)
-    known = {**clip.facts, "source": clip.source}
-    known |= {"caption": clip.caption} if clip.caption else {}
     for crop, (square, offset) in enumerate(zip(squares(small, config.crops), offsets, strict=True)):
         fitted = {
             n: _lens(v, columns / w, rows / h, offset) if n.endswith("intrinsics_px") else v

@@ -109,8 +109,11 @@ def test_arrays_and_controls_come_back_and_are_part_of_the_digest(tmp_path):
 def test_arrays_that_are_not_alike_are_refused(tmp_path):
     first, second = acting(2)
     for other, says in (
-        (second._replace(arrays={}), "must have the arrays .'actions', 'pixels'., got .'pixels'."),
-        (next(acting(1, width=6)), r"must be float32 \[5, 7\] in actions, got float32 \[5, 6\]"),
+        (
+            second._replace(arrays={}),
+            r"got actions none beside float32 \[5, 7\]; give every clip the same, or leave them out \(--drop actions\)",
+        ),
+        (next(acting(1, width=6)), r"got actions float32 \[5, 6\] beside float32 \[5, 7\]"),
         (second._replace(arrays={"pixels": second.pixels}), "must have other names than 'pixels'"),
     ):
         with pytest.raises(DataError, match=says):

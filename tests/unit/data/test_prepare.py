@@ -1,14 +1,17 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.data import prepare as module
 from worldfoundry.data.prepare import PrepareConfig, prepare, split_sources
 from worldfoundry.data.stored import open_dataset
 from worldfoundry.data.stored.folder import FolderDataset
 from worldfoundry.data.video_write import write_video
+from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.video import Frames
 
 CONFIG = PrepareConfig(size=16, fps=10.0, num_frames=4)
@@ -132,3 +135,35 @@ def test_numbers_per_frame_are_not_resampled_and_the_lens_follows_the_crop(tmp_p
 def test_shares_that_are_none_are_refused(split):
     with pytest.raises(ConfigError, match="split must be names with shares above 0 that sum to 1"):
         PrepareConfig(split=split)
+
+
+def test_of_several_views_one_is_chosen_by_leaving_out_the_others(tmp_path):
+    for view, frames in (("main", 4), ("wrist", 4)):
+        film(tmp_path / f"in/a.{view}.mp4", frames)
+    (tmp_path / "in/a.json").write_text(json.dumps({"views": ["main", "wrist"]}))
+    lens = np.broadcast_to(np.eye(3), (4, 3, 3))
+    np.savez(tmp_path / "in/a.npz", **{"intrinsics_px": lens, "wrist.intrinsics_px": lens})
+    with pytest.raises(
+        DataError, match=r"in/a must be of one view to be prepared, got main, wrist; .* --drop wrist"
+    ):
+        prepare_videos(tmp_path / "in", tmp_path / "out", CONFIG)
+    with pytest.raises(ConfigError, match=r"--drop must name what the clips have .*, got 'wirst'"):
+        prepare_videos(tmp_path / "in", tmp_path / "out", replace(CONFIG, drop=("wirst",)))
+    made, _ = prepare_videos(tmp_path / "in", tmp_path / "out", replace(CONFIG, drop=("wrist",)))
+    assert made.arrays.keys() == {"intrinsics_px"}
+    wrist, _ = prepare_videos(tmp_path / "in", tmp_path / "wrist", replace(CONFIG, drop=("main", "facts")))
+    true = open_dataset(tmp_path / "in").read_frames(0, "wrist").pixels
+    assert np.array_equal(wrist.pixels[0], true)
+    assert "views" not in wrist.rows[0]
+
+
+def test_actions_that_mean_different_things_are_not_stored_as_one(tmp_path):
+    for k, rate in enumerate((10.0, 5.0)):
+        film(tmp_path / f"in/{k}.mp4", 4)
+        controls = ControlSpec(actions=bridge_actions(rate_hz=rate))
+        document = {"controls": to_json(controls), "actions": np.zeros((4, 7)).tolist()}
+        (tmp_path / f"in/{k}.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="one meaning of its controls"):
+        prepare_videos(tmp_path / "in", tmp_path / "out", CONFIG)
+    made, _ = prepare_videos(tmp_path / "in", tmp_path / "out", replace(CONFIG, drop=("controls",)))
+    assert made.controls is None

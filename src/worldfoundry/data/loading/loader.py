@@ -36,6 +36,8 @@ class LoaderConfig:
     """How clips are made to fit their bucket."""
     workers: int = 0
     """Processes that decode; 0: this one. Their number does not change a batch."""
+    needs: tuple[str, ...] = ()
+    """Arrays that every clip must have; a clip without one is damaged. Give those that you read."""
     on_damage: OnDamage = "stop"
     """Whether a window that cannot be read ends the run, or is told and replaced by another of its bucket."""
 
@@ -59,7 +61,7 @@ class Batch:
     names: list[str]
     """Where each clip comes from."""
     arrays: dict[str, Tensor]
-    """More per frame [b, t, ...], for what all clips of the batch have."""
+    """More per frame [b, t, ...], for what all clips of the batch have in one shape."""
     facts: list[dict[str, Any]]
     """What is known of each clip."""
     damaged: list[str] = field(default_factory=list)
@@ -102,7 +104,7 @@ class _Windows:
         entry = source.entries[window.clip]
         size = size_inside(entry.height, entry.width, bucket, self._config.fit)
         sample = source.read(window.clip, window.first, bucket.num_frames, size=size)
-        check_sample(sample, bucket.num_frames)
+        check_sample(sample, bucket.num_frames, self._config.needs)
         pixels, mask = fitted(sample.pixels, bucket, size)
         return _Read(number, sample, pixels, mask, damaged)
 
@@ -200,7 +202,8 @@ def _read_in_worker(number: int, place: int) -> _Read:
 def _collate(reads: list[_Read]) -> Batch:
     """Windows of one batch as tensors."""
     samples = [r.sample for r in reads]
-    common = set.intersection(*(set(s.arrays) for s in samples))
+    shapes = [{name: values.shape for name, values in s.arrays.items()} for s in samples]
+    common = {name for name, shape in shapes[0].items() if all(s.get(name) == shape for s in shapes)}
     return Batch(
         number=reads[0].number,
         pixels=torch.from_numpy(np.stack([r.pixels for r in reads])),

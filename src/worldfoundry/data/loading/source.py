@@ -115,8 +115,14 @@ class FileSource:
         return Sample(pixels=frames.pixels, fps=self.entries[clip].fps, name=str(path))
 
 
-def check_sample(sample: Sample, num_frames: int) -> None:
-    """Raise a ``DataError`` unless the window has all its frames and finite numbers."""
+def check_sample(sample: Sample, num_frames: int, needs: Sequence[str] = ()) -> None:
+    """Raise a ``DataError`` unless the window has all its frames, the arrays of ``needs``, and finite numbers."""
+    missing = [name for name in needs if name not in sample.arrays]
+    if missing:
+        raise DataError(
+            f"{sample.name} must have {', '.join(missing)} for each frame, got "
+            f"{', '.join(sorted(sample.arrays)) or 'no arrays'}; remove the clip or record it again"
+        )
     if len(sample.pixels) != num_frames:
         raise DataError(
             f"{sample.name} must hold the {num_frames} frames of its window, got {len(sample.pixels)}; the file is shorter than "

@@ -44,14 +44,16 @@ class Selection:
         return kept
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:
-        """Numbers per frame that are kept."""
-        found = self.dataset.read_arrays(index)
-        return {name: values for name, values in found.items() if name not in self.drop}
+        """Numbers per frame that are kept; those of a view that is left out go with it."""
+        return self._kept(self.dataset.read_arrays(index), index)
 
     def extras(self, index: int) -> dict[str, np.ndarray]:
         """Other arrays that are kept."""
-        found = {} if "extras" in self.drop else self.dataset.read_extras(index)
-        return {name: values for name, values in found.items() if name not in self.drop}
+        return {} if "extras" in self.drop else self._kept(self.dataset.read_extras(index), index)
+
+    def _kept(self, found: dict[str, np.ndarray], index: int) -> dict[str, np.ndarray]:
+        gone = tuple(f"{view}." for view in self.dataset.clips[index].views if view in self.drop)
+        return {n: values for n, values in found.items() if n not in self.drop and not n.startswith(gone)}
 
     def document(self, clip: StoredClip) -> dict[str, Any]:
         """Everything in words and numbers, as one JSON object."""

@@ -182,3 +182,20 @@ def test_a_clip_set_keeps_its_rows(tmp_path):
     for pixels, facts, fps in zip(batch.pixels, batch.facts, batch.fps.tolist(), strict=True):
         assert facts["caption"] == f"c{int(pixels[0, 0, 0, 0])}"
         assert fps == 7.0
+
+
+class Bodies(Numbers):
+    """Clips with as many bodies as their number says."""
+
+    def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:
+        sample = super().read(clip, first, num_frames, size=size)
+        return replace(sample, arrays={**sample.arrays, "bodies": np.zeros((num_frames, clip + 1, 3))})
+
+
+def test_arrays_of_other_shapes_are_left_out_of_a_batch_and_those_that_are_needed_are_asked_for():
+    (batch,) = take(ClipLoader([Bodies()], CONFIG), 1)
+    assert batch.arrays.keys() == {"actions"}
+    with pytest.raises(
+        DataError, match=r"clip \d must have camera for each frame, got actions; remove the clip"
+    ):
+        take(ClipLoader([Numbers()], replace(CONFIG, needs=("actions", "camera"))), 1)
