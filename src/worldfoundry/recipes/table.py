@@ -10,6 +10,7 @@ RECIPES: Registry[Callable[[], TrainConfig]] = Registry(
     {
         "wavetok-c-t4s8z16-nano": "worldfoundry.recipes.tokenizer:wavetok_nano",
         "wavetok-c-t4s8z16-nano-decoder": "worldfoundry.recipes.tokenizer:wavetok_nano_decoder",
+        "wavetok-c-t4s8z16-nano-decoder-debug": "worldfoundry.recipes.tokenizer:wavetok_nano_decoder_debug",
         "wavetok-c-t4s8z16-nano-debug": "worldfoundry.recipes.tokenizer:wavetok_nano_debug",
         "wavetok-c-t4s8z16-nano-staged": "worldfoundry.recipes.tokenizer:wavetok_staged_nano",
         "wavetok-c-t4s8z16-nano-staged-debug": "worldfoundry.recipes.tokenizer:wavetok_staged_nano_debug",

@@ -40,6 +40,14 @@ def wavetok_nano_decoder() -> TrainConfig:
     )
 
 
+def wavetok_nano_decoder_debug() -> TrainConfig:
+    """Two steps of the decoder of a far smaller tokenizer from fresh weights, seconds."""
+    debug = wavetok_nano_debug()
+    assert isinstance(debug.objective, TokenizerObjective), "that is what the recipe trains"
+    objective = replace(debug.objective, train_encoder=False)
+    return replace(debug, recipe="wavetok-c-t4s8z16-nano-decoder-debug", objective=objective)
+
+
 def wavetok_nano_debug() -> TrainConfig:
     """Two steps of a far smaller tokenizer, seconds: for tests and for trying a data set."""
     small = replace(wavetok_c_t4s8z16_nano(), channels=16, z_channels=8, latent_channels=8)

@@ -18,11 +18,14 @@ from worldfoundry.data.loading.loader import Batch, ClipLoader, LoaderConfig
 from worldfoundry.data.loading.plan import PlanConfig
 from worldfoundry.data.loading.source import ClipSetSource, ClipSource, FileSource
 from worldfoundry.data.stored import open_dataset
-from worldfoundry.data.stored.clip import DatasetSource
+from worldfoundry.data.stored.clip import DatasetSource, StoredDataset
 from worldfoundry.data.stored.shards import find_tars
 from worldfoundry.training.config import TrainConfig
 from worldfoundry.training.objectives import ClipSampler, draw_integer, to_unit
 from worldfoundry.training.tokenizer_config import TokenizerObjective
+
+_DOCUMENTS = frozenset((".json", ".jsonl", ".csv", ".npz"))
+"""What may say something of the videos beside it."""
 
 
 @runtime_checkable
@@ -149,13 +152,22 @@ def _open(folder: Path, config: TrainConfig) -> ClipSource:
     """Whatever lies there, to decode from."""
     if (folder / "pixels.npy").exists():
         return ClipSetSource(open_clip_set(folder))
-    is_footage = not (folder / "meta" / "info.json").exists() and not find_tars(folder)
-    if is_footage and folder.is_dir():
+    is_footage = folder.is_dir() and not (folder / "meta" / "info.json").exists() and not find_tars(folder)
+    if is_footage and not any(p.suffix in _DOCUMENTS for p in folder.rglob("*")):
         return FileSource(find_videos(folder), name=str(folder), on_damage=config.on_damage)
     dataset = open_dataset(folder)
     if dataset.problems and config.on_damage == "stop":
         raise DataError(f"{dataset.problems[0]}; or leave it out with --on-damage skip")
-    return DatasetSource(dataset)
+    return _every_view(dataset, config) if is_footage else DatasetSource(dataset)
+
+
+def _every_view(dataset: StoredDataset, config: TrainConfig) -> FileSource:
+    """The videos of a folder whose clips were checked with what stands beside them."""
+    found = (dataset.video(k, view) for k, clip in enumerate(dataset.clips) for view in clip.views)
+    files = [video.content for video in found if video is not None and isinstance(video.content, Path)]
+    source = FileSource(files, name=str(dataset.path), on_damage=config.on_damage)
+    source.damaged += dataset.problems
+    return source
 
 
 def _turned(clip: np.ndarray, generator: torch.Generator, *, flip: bool, reverse: bool) -> np.ndarray:

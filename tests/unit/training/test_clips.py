@@ -93,3 +93,16 @@ def test_shards_of_the_same_videos_teach_too(config, footage, tmp_path):
 def test_a_folder_that_is_not_there_is_named(config, tmp_path):
     with pytest.raises(DataError, match=r"data must name folders that are there, got .*nowhere"):
         train(replace(config, data=(*config.data, str(tmp_path / "nowhere"))), runs_root=tmp_path / "runs")
+
+
+def test_what_stands_beside_the_videos_of_a_folder_is_checked_with_them(config, footage, tmp_path, capsys):
+    (footage / "1.json").write_text('{"num_frames": 99}')
+    with pytest.raises(DataError, match=r"1\.mp4 must have the 99 frames that 1\.json states, got 20"):
+        train(config, runs_root=tmp_path / "runs")
+    run = train(replace(config, on_damage="skip"), runs_root=tmp_path / "runs")
+    assert "must have the 99 frames" in capsys.readouterr().err
+    (footage / "1.json").unlink()
+    (footage / "1.mp4").unlink()
+    assert losses(run) == losses(
+        train(replace(config, on_damage="skip", seed=config.seed), runs_root=tmp_path / "without")
+    )
