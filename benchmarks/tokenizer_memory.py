@@ -1,12 +1,13 @@
 """What a tokenizer needs in memory at once, over the length of a clip: one pass, streams, and a stream that forgets.
 
-    python benchmarks/tokenizer_memory.py [--model cv8x8x8] [--size-px 64] [--frames 17 65 257 1025] [--out results.json]
+    python benchmarks/tokenizer_memory.py [--model cv8x8x8] [--size-px 64] [--frames 17 65 257 1025] [--peer] [--out results.json]
 
 Each figure is from a process of its own: peak resident memory while clips are encoded and decoded, less what it was before
-the first frame (weights, libraries). Streams get 16 frames at a time, made as they are needed, and give each frame away; one
+the first frame (weights, libraries). Streams get 8 frames at a time, made as they are needed, and give each frame away; one
 pass holds the clip, as it has to. ``kept`` is what a stream carries from piece to piece. The difference is the largest
 between latents or pixels of a stream and of one pass. ``cv8x8x8`` is the full-size network with random weights; any other
-name is loaded.
+name is loaded. ``--peer`` adds one pass of diffusers' ``AutoencoderKLCosmos`` of the same size (``pip install diffusers``),
+and both directions alone, each as a stream here and in one pass there.
 """
 
 import argparse
@@ -16,7 +17,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
@@ -29,7 +30,9 @@ from worldfoundry.models.tokenizer.network import WaveletTokenizer
 from worldfoundry.models.tokenizer.stream import TokenizerStream
 
 MODES = {"one pass": -1, "stream": 0, "stream, 16 latents": 16}
-_CHUNK_FRAMES = 16
+_PEER = "diffusers, one pass"
+_HALVES = tuple(f"{who}, {half}" for half in ("encode", "decode") for who in ("stream", "diffusers"))
+_CHUNK_FRAMES = 8
 _MIB = 2**20
 
 
@@ -82,18 +85,32 @@ def streamed(
     return latents, kept_bytes(stream)
 
 
+def passed_by_peer(half: str = "") -> Callable[[Tensor], object]:
+    """Encoding and decoding by diffusers, or one of them."""
+    from diffusers import AutoencoderKLCosmos  # noqa: PLC0415  only here: nothing else needs it
+
+    model = AutoencoderKLCosmos().eval().requires_grad_(False)
+    encode = lambda clip: model.encode(clip).latent_dist.mode()  # noqa: E731  as short as its two siblings
+    return {"encode": encode, "decode": model.decode}.get(half, lambda clip: model.decode(encode(clip)))
+
+
+def passed_by_us(model: WaveletTokenizer) -> Callable[[Tensor], object]:
+    """The same by the network here."""
+    return lambda clip: model.decode(model.encode(clip))
+
+
 @torch.no_grad()
 def measure(name: str, mode: str, num_frames: int, size_px: int) -> dict[str, object]:
     """One figure, in this process."""
-    model, kept = make_model(name), 0
+    kept, model = 0, None if mode == _PEER else make_model(name)
+    passed = passed_by_peer() if model is None else passed_by_us(model)
     for _ in range(2):  # what libraries set up with the first frames
-        model.decode(model.encode(frame_at(0, size_px)))
+        passed(frame_at(0, size_px))
     before = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak from here on
     began = time.perf_counter()
-    if MODES[mode] < 0:
-        clip = torch.cat([frame_at(n, size_px) for n in range(num_frames)], dim=2)
-        model.decode(model.encode(clip))
+    if model is None or MODES[mode] < 0:
+        passed(torch.cat([frame_at(n, size_px) for n in range(num_frames)], dim=2))
     else:
         _, kept = streamed(model, num_frames, size_px, MODES[mode])
     seconds = time.perf_counter() - began
@@ -106,6 +123,29 @@ def measure(name: str, mode: str, num_frames: int, size_px: int) -> dict[str, ob
         "kept_mib": round(kept / _MIB, 2),
         "seconds": round(seconds, 1),
     }
+
+
+@torch.no_grad()
+def measure_half(name: str, mode: str, num_frames: int, size_px: int) -> dict[str, object]:
+    """Encoding or decoding alone, in this process."""
+    who, half = mode.split(", ")
+    model = make_model(name) if who == "stream" else None
+    (passed_by_peer() if model is None else passed_by_us(model))(frame_at(0, size_px))
+    shape = (1, 16, 1 + (num_frames - 1) // 8, size_px // 8, size_px // 8)
+    latents = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    peer = passed_by_peer(half) if model is None else None
+    before = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    if peer is not None:
+        frames = (frame_at(n, size_px) for n in range(num_frames))
+        peer(latents if half == "decode" else torch.cat([*frames], dim=2))
+    else:
+        assert model is not None, "one of the two is measured"
+        stream = model.stream()
+        for piece in latents.split(1, dim=2) if half == "decode" else pieces(num_frames, size_px):
+            (stream.decode if half == "decode" else stream.encode)(piece)
+    peak = round((status("VmHWM") - before) / _MIB, 1)
+    return {"model": name, "size_px": size_px, "frames": num_frames, "mode": mode, "peak_mib": peak}
 
 
 @torch.no_grad()
@@ -139,17 +179,21 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[17, 65, 257, 1025])
     parser.add_argument("--compare", type=int, default=65, help="frames of the comparison with one pass")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--only", choices=[*MODES, "compare"], help="one figure, in this process")
+    parser.add_argument("--peer", action="store_true", help="diffusers too")
+    parser.add_argument(
+        "--only", choices=[*MODES, _PEER, *_HALVES, "compare"], help="one figure, in this process"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.only:
         args = options.model, options.frames[0], options.size_px
-        found = compare(*args) if options.only == "compare" else measure(args[0], options.only, *args[1:])
+        measured = measure_half if options.only in _HALVES else measure
+        found = compare(*args) if options.only == "compare" else measured(args[0], options.only, *args[1:])
         sys.stdout.write(json.dumps(found) + "\n")
         return
     rows = []
     for frames in options.frames:
-        for mode in MODES:
+        for mode in [*MODES, *([_PEER, *_HALVES] if options.peer else [])]:
             rows.append(_run(options, mode, frames))
             sys.stdout.write(json.dumps(rows[-1]) + "\n")
             sys.stdout.flush()
