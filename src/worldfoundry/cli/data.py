@@ -110,9 +110,6 @@ class PrepareArgs:
 def inspect(args: InspectArgs) -> int:
     """Say what videos or clip sets are; 1 if one of them cannot be used, which does not stop the others."""
     rows = [row for path in args.paths for row in _inspect(path, decode=args.decode)]
-    if args.sheet is not None:
-        stored = importlib.import_module("worldfoundry.data.stored.inspect")
-        stored.write_sheet(_opened(args.paths[0]), args.sheet)
     if args.json:
         sys.stdout.write(json.dumps(rows) + "\n")
     for row in rows:
@@ -124,6 +121,9 @@ def inspect(args: InspectArgs) -> int:
             sys.stdout.write(robot_report(row))
         elif not args.json:
             sys.stdout.write("  ".join(f"{key} {value}" for key, value in row.items()) + "\n")
+    if args.sheet is not None:
+        stored = importlib.import_module("worldfoundry.data.stored.inspect")
+        stored.write_sheet(_opened(args.paths[0]), args.sheet)
     return int(any("error" in row or row.get("problems") for row in rows))
 
 
@@ -157,13 +157,9 @@ def _rows(path: Path, *, decode: bool) -> list[dict[str, object]]:
 
 def _is_plain(path: Path) -> bool:
     """A folder of videos and nothing that describes them."""
-    if (path / "pixels.npy").exists() or any(path.rglob("*.tar")):
+    if any((path / name).exists() for name in ("pixels.npy", "manifest.json")) or any(path.rglob("*.tar")):
         return False
-    described = any((path / name).exists() for name in ("metadata.csv", "metadata.jsonl"))
-    videos = importlib.import_module("worldfoundry.data.files").find_videos(path)
-    suffixes = (".json", ".txt", ".npz")
-    beside = (v.with_name(v.name.split(".")[0] + s) for v in videos for s in suffixes)
-    return not described and not any(file.exists() for file in beside)
+    return not importlib.import_module("worldfoundry.data.stored.folder").is_described(path)
 
 
 def _opened(path: Path) -> "StoredDataset":

@@ -67,6 +67,11 @@ def write(options: "SimulateArgs") -> None:
         return
     with resumable_folder(options.out, plan, content="set") as folder:
         if not (folder / "set").exists():
+            if options.format == "clip-set" and len(options.scenes) > 1:
+                # One clip of each scene tells whether they can be stored together, before the others are made.
+                firsts = jobs[:: options.clips]
+                _make(options, plan, firsts, folder)
+                _controls_of(firsts, folder)
             _make(options, plan, jobs, folder)
             if options.format == "shards":
                 convert(FolderDataset(folder), folder / "set", "webdataset")

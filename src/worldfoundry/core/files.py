@@ -7,6 +7,7 @@ that writers which look at it (PyAV, matplotlib) still see what they expect.
 import fcntl
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -16,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from worldfoundry.core.errors import ConfigError
+
+_TEMPORARY = re.compile(r"\..+\.tmp-[0-9a-f]{8}(\..+)?")
+"""Names that ``_sibling`` gives."""
 
 
 @contextmanager
@@ -74,6 +78,7 @@ def resumable_folder(
     try:
         with _locked(partial):
             _check_plan(partial / "plan.json", plan, target)
+            _remove_temporary(partial)
             yield partial
             (partial / "plan.json").unlink()
             (partial / content).rename(target)
@@ -113,6 +118,15 @@ def _check_plan(file: Path, plan: dict[str, Any], target: Path) -> None:
         raise ConfigError(
             f"{target} was begun with other settings, got {sides}; give the same to go on, or remove {file.parent}"
         )
+
+
+def _remove_temporary(folder: Path) -> None:
+    """What a killed process was writing when it died, which would stay beside the whole files for ever."""
+    for left in [p for p in folder.rglob(".*") if _TEMPORARY.fullmatch(p.name)]:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def _mode_of_new_files(path: Path) -> int:

@@ -12,7 +12,7 @@ The whole set appears at once or not at all. Random access costs nothing and mem
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,12 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.lib.format import dtype_to_descr, write_array_header_1_0
 
-from worldfoundry.core.config import from_json, to_json
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.core.files import atomic_folder
 from worldfoundry.core.runs import append_jsonl, read_jsonl
-from worldfoundry.protocols.control import ControlSpec
+from worldfoundry.data.actions import check_controls, read_controls
+from worldfoundry.protocols.control import ControlSpec, check_match
 from worldfoundry.protocols.held_out import EVALUATION_SEED
 
 _SCHEMAS = (1, 2)
@@ -90,6 +91,7 @@ def write_clip_set(
         for clip in clips:
             new = clip if isinstance(clip, NewClip) else NewClip(*clip)
             if writer is None:
+                check_controls(str(folder), controls, new.arrays, fps)
                 writer = _Writer(folder, temporary, new, files)
             writer.add(new)
         if writer is None or num_clips not in (None, writer.count):
@@ -196,7 +198,9 @@ def open_clip_set(folder: Path) -> ClipSet:
             f"{folder} must hold schema {_SCHEMAS[-1]}, {manifest.get('shape')} and {shapes}, got pixels {list(pixels.shape)}, "
             f"{found} and {len(rows)} rows; make the set again"
         )
-    controls = manifest.get("controls")
+    where, told = f"{folder}/manifest.json: controls", manifest.get("controls")
+    controls = None if told is None else read_controls(where, told)
+    check_controls(where, controls, {name: values[0] for name, values in arrays.items()}, manifest["fps"])
     return ClipSet(
         folder=folder,
         pixels=pixels,
@@ -204,16 +208,29 @@ def open_clip_set(folder: Path) -> ClipSet:
         fps=manifest["fps"],
         digest=manifest["digest"],
         arrays=arrays,
-        controls=None
-        if controls is None
-        else from_json(ControlSpec, controls, where=f"{folder}/manifest.json: controls"),
+        controls=controls,
     )
 
 
-def common_controls(sets: Iterable[ClipSet]) -> ControlSpec | None:
+def common_controls(sets: Sequence[ClipSet]) -> ControlSpec | None:
     """The controls that all sets have; ``None`` where they differ or have none, which suits a model that takes none."""
-    found = [s.controls for s in sets]
-    return found[0] if all(c == found[0] for c in found) else None
+    return None if other_controls(sets) else sets[0].controls
+
+
+def other_controls(sets: Sequence[ClipSet]) -> str:
+    """The first two sets whose controls differ, and both sides; empty where all are the same."""
+    for s in sets[1:]:
+        try:
+            check_match(
+                sets[0].controls,
+                s.controls,
+                where="data",
+                our_name=str(sets[0].folder),
+                their_name=str(s.folder),
+            )
+        except ConfigError as error:
+            return str(error)
+    return ""
 
 
 def open_clip_sets(
@@ -248,14 +265,19 @@ def open_clip_sets(
             raise ConfigError(
                 f"data {str(s.folder)!r} must be at {fps} fps, got {s.fps}; prepare it again with --fps {fps}"
             )
-        highest = max(row.get("seed", 0) for row in s.rows)
-        if highest >= EVALUATION_SEED:
-            raise ConfigError(
-                f"data {str(s.folder)!r} must hold simulated clips of seeds below {EVALUATION_SEED}, the others are kept for "
-                f"evaluation, got {highest} in rows.jsonl; simulate it again with a smaller --seed"
-            )
+        check_seeds(str(s.folder), s.rows)
     return sets
 
 
 def _kind(values: np.ndarray | None) -> str:
     return "none" if values is None else f"{values.dtype} {list(values.shape)}"
+
+
+def check_seeds(name: str, facts: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse to train on simulated clips that are kept for evaluation; ``facts`` are those of each clip of the data ``name``."""
+    highest = max((row.get("seed") or 0 for row in facts), default=0)
+    if isinstance(highest, int) and highest >= EVALUATION_SEED:
+        raise ConfigError(
+            f"data {name!r} must hold simulated clips of seeds below {EVALUATION_SEED}, the others are kept for "
+            f"evaluation, got {highest}; simulate it again with a smaller --seed"
+        )

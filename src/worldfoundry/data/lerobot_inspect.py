@@ -12,10 +12,11 @@ from worldfoundry.data.action_report import (
     jitter_seconds,
     jitter_warnings,
 )
+from worldfoundry.data.actions import check_controls
 from worldfoundry.data.lerobot import LeRobotDataset, find_problems, open_lerobot
 from worldfoundry.data.lerobot_rows import Rows
 from worldfoundry.data.lerobot_write import CONTROLS_PATH
-from worldfoundry.protocols.control import ActionSpec, ControlSpec
+from worldfoundry.protocols.control import ControlSpec
 
 
 def inspect_lerobot(root: Path) -> dict[str, Any]:
@@ -28,20 +29,31 @@ def inspect_lerobot(root: Path) -> dict[str, Any]:
             problems.append(str(found))
         else:
             good.append({n: v for n, v in found.items() if n in ("timestamp", "action", "observation.state")})
-    info, controls, warnings = dataset.info, *_controls(root)
+    info, warnings, num_bad = dataset.info, list[str](), len(problems)
+    try:
+        controls = load_controls(root)
+        if controls is None:
+            warnings.append(
+                f"actions and cameras have no units or frames: write {root / CONTROLS_PATH} (a ControlSpec)"
+            )
+        for rows in good[:1]:
+            check_controls(str(root / CONTROLS_PATH), controls, rows, info.fps)
+    except DataError as error:
+        controls = None
+        problems.append(str(error))
     spec = controls.actions if controls else None
     feature = dataset.info.features.get("action")
     recorded = [] if feature is None else [rows["action"] for rows in good]
     actions = describe_actions(recorded, feature.names if feature else (), spec)
     jitter = max((jitter_seconds(rows["timestamp"], info.fps) for rows in good), default=0.0)
     idle = _idle_share(good)
-    warnings += _warnings(dataset, actions, spec, jitter=jitter, idle=idle)
+    warnings += _warnings(dataset, actions, jitter=jitter, idle=idle)
     return {
         "path": str(root),
         "format": f"LeRobotDataset {info.version}",
         "robot_type": info.robot_type,
         "episodes": len(dataset),
-        "episodes_with_problems": len(problems),
+        "episodes_with_problems": num_bad,
         "rows": info.num_rows,
         "seconds": info.num_rows / info.fps,
         "fps": info.fps,
@@ -59,14 +71,15 @@ def inspect_lerobot(root: Path) -> dict[str, Any]:
     }
 
 
-def _controls(root: Path) -> tuple[ControlSpec | None, list[str]]:
+def load_controls(root: Path) -> ControlSpec | None:
+    """What the data set says its actions and cameras mean, if it does."""
     path = root / CONTROLS_PATH
     if not path.is_file():
-        return None, [f"actions and cameras have no units or frames: write {path} (a ControlSpec)"]
+        return None
     try:
-        return load_config(ControlSpec, path), []
+        return load_config(ControlSpec, path)
     except ConfigError as error:
-        return None, [str(error)]
+        raise DataError(str(error)) from error
 
 
 def _idle_share(good: list[Rows]) -> float | None:
@@ -78,7 +91,6 @@ def _idle_share(good: list[Rows]) -> float | None:
 def _warnings(
     dataset: LeRobotDataset,
     actions: list[dict[str, Any]],
-    spec: ActionSpec | None,
     *,
     jitter: float,
     idle: float | None,
@@ -86,10 +98,6 @@ def _warnings(
     info, found = dataset.info, []
     if "action" not in info.features:
         found.append("there is no feature named action: a world model cannot learn to be controlled")
-    if spec and actions and spec.width != len(actions):
-        found.append(f"{CONTROLS_PATH} names {spec.width} actions, the data have {len(actions)}")
-    if spec and abs(spec.rate_hz - info.fps) > 1e-6 * info.fps:
-        found.append(f"{CONTROLS_PATH} says {spec.rate_hz:g} actions a second, the rows come at {info.fps:g}")
     if not info.cameras:
         found.append("there is no camera: nothing to learn a world from")
     found += jitter_warnings(jitter, info.fps)

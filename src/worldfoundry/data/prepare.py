@@ -16,7 +16,7 @@ from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.clip_set import ClipSet, NewClip, open_clip_set, write_clip_set
 from worldfoundry.data.fit import resize, square_offsets, squares
 from worldfoundry.data.stored.clip import StoredClip, StoredDataset
-from worldfoundry.data.stored.selection import Selection
+from worldfoundry.data.stored.selection import Selection, dropping
 from worldfoundry.data.video_io import resample_rate
 from worldfoundry.protocols.control import ControlSpec
 from worldfoundry.protocols.frames import Frames
@@ -73,17 +73,22 @@ def prepare(dataset: StoredDataset, out: Path, config: PrepareConfig) -> tuple[d
     The rest of a clip that fills no window is not used. A clip that cannot be used does not stop the others. The parts stand
     in ``<out>/<part>``, with ``<out>/split.json`` saying which source went where, and a hash of that.
     """
-    left_out, selection = list(dataset.problems), Selection(dataset, config.drop)
+    left_out = list(dataset.problems)
+    chosen = Selection(dataset, config.drop)
     for clip in dataset.clips:
-        _one_view(selection, clip)
+        _one_view(chosen, clip)
     fps = _rate(dataset.clips, config)
+    _check_rows(chosen, fps)
+    chosen.check_even()
+    controls = _controls(chosen)
     if not config.split:
-        return {"": _write(selection, out, config, fps, left_out, list(range(len(dataset.clips))))}, left_out
+        everything = list(range(len(dataset.clips)))
+        return {"": _write(chosen, out, config, fps, left_out, everything, controls)}, left_out
     parts = split_sources(sorted({clip.source for clip in dataset.clips}), config.split)
     with atomic_folder(out) as folder:
         for part, sources in parts.items():
-            chosen = [k for k, clip in enumerate(dataset.clips) if clip.source in sources]
-            _write(selection, folder / part, config, fps, left_out, chosen)
+            indices = [k for k, clip in enumerate(dataset.clips) if clip.source in sources]
+            _write(chosen, folder / part, config, fps, left_out, indices, controls)
         document = {"shares": dict(config.split), "sources": parts, "hash": split_hash(parts)}
         (folder / "split.json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     return {part: open_clip_set(out / part) for part in parts}, left_out
@@ -116,7 +121,7 @@ def _rate(clips: Any, config: PrepareConfig) -> float:
     if config.fps is not None:
         return config.fps
     rates = sorted({clip.entry.fps for clip in clips})
-    if rates and rates[-1] - rates[0] > _SAME_RATE * rates[-1]:
+    if rates and not _is_same(rates[0], rates[-1]):
         shown = ", ".join(f"{rate:.3g}" for rate in rates[:6])
         raise DataError(
             f"clips must have one rate, got {shown} fps; resample them with --fps, at most {rates[0]:.3g} to use all"
@@ -124,91 +129,114 @@ def _rate(clips: Any, config: PrepareConfig) -> float:
     return rates[0] if rates else 10.0
 
 
-def _one_view(selection: Selection, clip: StoredClip) -> str:
-    views = selection.views(clip)
+def _one_view(chosen: Selection, clip: StoredClip) -> str:
+    views = chosen.views(clip)
     if len(views) > 1:
         raise DataError(
-            f"{selection.dataset.path}/{clip.name} must be of one view to be prepared, got {', '.join(views)}; leave out all but "
-            f"one, {' '.join(f'--drop {view}' for view in views[1:])}"
+            f"{chosen.dataset.path}/{clip.name} must be of one view to be prepared, got {', '.join(views)}; leave out all but "
+            f"one, {dropping(views[1:])}"
         )
     return views[0]
 
 
+def _check_rows(chosen: Selection, fps: float) -> None:
+    """Refuse a rate that would leave out every clip for its numbers per frame, with the options that leave those out instead."""
+    clips = chosen.dataset.clips
+    if not clips or any(
+        _is_same(clip.entry.fps, fps) or not chosen.arrays(k) for k, clip in enumerate(clips)
+    ):
+        return
+    names = sorted({name for k in range(len(clips)) for name in chosen.arrays(k)})
+    raise DataError(
+        f"{chosen.dataset.path}: {', '.join(names)} must stay at {clips[0].entry.fps:g} rows a second, got --fps {fps:g}: "
+        f"numbers per frame are not resampled; keep the rate, or leave them out with {dropping(names)}"
+    )
+
+
+def _is_same(rate: float, fps: float) -> bool:
+    return abs(rate - fps) <= _SAME_RATE * fps
+
+
 def _write(
-    selection: Selection,
+    chosen: Selection,
     out: Path,
     config: PrepareConfig,
     fps: float,
     left_out: list[str],
-    chosen: list[int],
+    indices: list[int],
+    controls: ControlSpec | None,
 ) -> ClipSet:
-    clips = _clips(selection, config, fps, left_out, chosen)
+    clips = _clips(chosen, config, fps, left_out, indices)
     first = next(clips, None)
     if first is None:
         more = f"; and {len(left_out) - 5} more" if len(left_out) > 5 else ""
         raise DataError(
-            f"{selection.dataset.path} must hold a video that can be used, got {len(left_out)} that cannot: "
+            f"{chosen.dataset.path} must hold a video that can be used, got {len(left_out)} that cannot: "
             f"{'; '.join(left_out[:5])}{more}"
         )
-    return write_clip_set(out, chain([first], clips), fps=fps, controls=_controls(selection))
+    return write_clip_set(out, chain([first], clips), fps=fps, controls=controls)
 
 
-def _controls(selection: Selection) -> ControlSpec | None:
-    """What the actions mean; cameras change with every crop and are left out."""
-    found = selection.common_controls()
-    if found is None or (found.actions is None and found.trajectory is None):
-        return None
-    return ControlSpec(actions=found.actions, trajectory=found.trajectory)
+def _controls(chosen: Selection) -> ControlSpec | None:
+    """What the actions mean; cameras change with every crop, and a trajectory starts where its clip did: neither is kept."""
+    found = chosen.common_controls()
+    return None if found is None or found.actions is None else ControlSpec(actions=found.actions)
 
 
 def _clips(
-    selection: Selection, config: PrepareConfig, fps: float, left_out: list[str], chosen: list[int]
+    chosen: Selection, config: PrepareConfig, fps: float, left_out: list[str], indices: list[int]
 ) -> Iterator[NewClip]:
     """Clips and their rows, one video in memory at a time; adds to ``left_out``."""
-    for index in chosen:
+    for index in indices:
         try:
-            yield from _cut(selection, index, config, fps)
+            yield from _cut(chosen, index, config, fps)
         except DataError as error:
             left_out.append(str(error))
 
 
-def _cut(selection: Selection, index: int, config: PrepareConfig, fps: float) -> Iterator[NewClip]:
-    clip = selection.dataset.clips[index]
-    where = f"{selection.dataset.path}/{clip.name}"
-    frames = selection.dataset.read_frames(index, _one_view(selection, clip))
-    arrays = selection.arrays(index)
-    if abs(frames.fps - fps) > _SAME_RATE * fps:
-        frames = resample_rate(frames, fps, source=where)
+def _cut(chosen: Selection, index: int, config: PrepareConfig, fps: float) -> Iterator[NewClip]:
+    dataset, clip = chosen.dataset, chosen.dataset.clips[index]
+    where = f"{dataset.path}/{clip.name}"
+    frames, arrays = dataset.read_frames(index, _one_view(chosen, clip)), chosen.arrays(index)
+    if not _is_same(frames.fps, clip.entry.fps):
+        raise DataError(
+            f"{where} must run at the {clip.entry.fps:g} fps that are stated of it, got {frames.fps:g}; correct one"
+        )
+    facts = chosen.facts(clip)
+    if not _is_same(frames.fps, fps):
         if arrays:
             raise DataError(
                 f"{where}: {', '.join(arrays)} must stay at {clip.entry.fps:g} rows a second, got --fps {fps:g}: numbers per "
-                "frame are not resampled; keep the rate, or leave them out with --drop"
+                f"frame are not resampled; keep the rate, or leave them out with {dropping(arrays)}"
             )
+        facts = {n: v for n, v in facts.items() if not _is_by_frame(v, len(frames.pixels))}
+        frames = resample_rate(frames, fps, source=where)
     if len(frames.pixels) < config.num_frames:
         raise DataError(
             f"{where} must last {config.num_frames} frames at {fps:g} fps, got {len(frames.pixels)}; lower --num-frames or leave "
             "it out"
         )
-    yield from _windows(_known(selection, clip), frames, arrays, config)
+    yield from _windows(facts, frames, arrays, config)
 
 
-def _known(selection: Selection, clip: StoredClip) -> dict[str, Any]:
-    """The row that all windows of a clip begin with."""
-    known: dict[str, Any] = {} if "facts" in selection.drop else dict(clip.facts)
-    known["source"] = clip.source
-    if clip.caption and "caption" not in selection.drop:
-        known["caption"] = clip.caption
-    return known
+def _is_by_frame(value: Any, num_frames: int) -> bool:
+    """Whether a fact is a list with a number, or rows of numbers, for each frame."""
+    return (
+        isinstance(value, list)
+        and len(value) == num_frames > 1
+        and all(isinstance(v, (int, float, list)) for v in value)
+    )
 
 
 def _windows(
-    known: dict[str, Any], frames: Frames, arrays: dict[str, np.ndarray], config: PrepareConfig
+    facts: dict[str, Any], frames: Frames, arrays: dict[str, np.ndarray], config: PrepareConfig
 ) -> Iterator[NewClip]:
     h, w = frames.pixels.shape[1:3]
     scale = config.size / min(h, w)
     rows, columns = max(config.size, round(h * scale)), max(config.size, round(w * scale))
     small = resize(frames.pixels, rows, columns) if (rows, columns) != (h, w) else frames.pixels
     offsets = square_offsets(rows, columns, config.crops)
+    by_frame = [name for name, value in facts.items() if _is_by_frame(value, len(frames.pixels))]
     for crop, (square, offset) in enumerate(zip(squares(small, config.crops), offsets, strict=True)):
         fitted = {
             n: _lens(v, columns / w, rows / h, offset) if n.endswith("intrinsics_px") else v
@@ -216,7 +244,8 @@ def _windows(
         }
         for first in range(0, len(square) - config.num_frames + 1, config.num_frames):
             span = slice(first, first + config.num_frames)
-            row = known | {"start_seconds": float(frames.pts_seconds[first]), "crop": crop}
+            row = facts | {name: facts[name][span] for name in by_frame}
+            row |= {"start_seconds": float(frames.pts_seconds[first]), "crop": crop}
             yield NewClip(square[span], row, {n: v[span] for n, v in fitted.items()})
 
 

@@ -10,7 +10,7 @@ OpenCV axes for cameras (x right, y down, z forward). ``save_config``, ``load_co
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 from worldfoundry.core.config import to_json
@@ -55,7 +55,8 @@ class ActionSpec:
     rate_hz: float
     """Actions per second."""
     per_latent: int
-    """Actions for each latent frame after the first: rate x temporal stride / fps."""
+    """Actions for each latent frame after the first: rate x temporal stride / fps. In data that of the shipped tokenizers
+    (stride 4); a release says its own."""
 
     def __post_init__(self):
         if not self.channels:
@@ -69,14 +70,15 @@ class ActionSpec:
         """Numbers of one action."""
         return len(self.channels)
 
-    def check_clock(self, *, fps: float, temporal_stride: int) -> None:
-        """Raise unless this rate gives ``per_latent`` actions for a latent of such a video; nothing is resampled."""
+    def at_clock(self, *, fps: float, temporal_stride: int) -> "ActionSpec":
+        """The same actions with the ``per_latent`` of such a video and tokenizer, which must be whole: nothing is resampled."""
         wanted = self.rate_hz * temporal_stride / fps
-        if abs(wanted - self.per_latent) > _TOLERANCE * wanted:
+        if round(wanted) < 1 or abs(wanted - round(wanted)) > _TOLERANCE * wanted:
             raise ConfigError(
-                f"per_latent must be rate_hz x temporal stride / fps = {self.rate_hz:g} x {temporal_stride} / {fps:g} = "
-                f"{wanted:g}, got {self.per_latent}; set it, or resample the data"
+                f"per_latent must be whole: rate_hz x stride / fps = {self.rate_hz:g} x {temporal_stride} / {fps:g}, got "
+                f"{wanted:g}; take data of another rate, or another tokenizer"
             )
+        return replace(self, per_latent=round(wanted))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from worldfoundry.core.errors import DataError
-from worldfoundry.data.clip_set import ClipSet, open_clip_set, open_clip_sets
+from worldfoundry.data.clip_set import ClipSet, check_seeds, open_clip_sets
 from worldfoundry.data.files import find_videos
 from worldfoundry.data.fit import resize
 from worldfoundry.data.loading.buckets import Bucket
@@ -18,14 +18,12 @@ from worldfoundry.data.loading.loader import Batch, ClipLoader, LoaderConfig
 from worldfoundry.data.loading.plan import PlanConfig
 from worldfoundry.data.loading.source import ClipSetSource, ClipSource, FileSource
 from worldfoundry.data.stored import open_dataset
-from worldfoundry.data.stored.clip import DatasetSource, StoredDataset
-from worldfoundry.data.stored.shards import find_tars
+from worldfoundry.data.stored.clip import DatasetSource
+from worldfoundry.data.stored.folder import is_described
+from worldfoundry.data.stored.tars import find_tars
 from worldfoundry.training.config import TrainConfig
 from worldfoundry.training.objectives import ClipSampler, draw_integer, to_unit
 from worldfoundry.training.tokenizer_config import TokenizerObjective
-
-_DOCUMENTS = frozenset((".json", ".jsonl", ".csv", ".npz"))
-"""What may say something of the videos beside it."""
 
 
 @runtime_checkable
@@ -149,24 +147,25 @@ class FootageClips:
 
 
 def _open(folder: Path, config: TrainConfig) -> ClipSource:
-    """Whatever lies there, to decode from."""
+    """Whatever lies there, to decode from; damage and clips that are kept for evaluation are refused."""
     if (folder / "pixels.npy").exists():
-        return ClipSetSource(open_clip_set(folder))
-    is_footage = folder.is_dir() and not (folder / "meta" / "info.json").exists() and not find_tars(folder)
-    if is_footage and not any(p.suffix in _DOCUMENTS for p in folder.rglob("*")):
+        return ClipSetSource(open_clip_sets([folder], num_frames=1)[0])
+    is_footage = not (folder / "meta" / "info.json").exists() and folder.is_dir() and not find_tars(folder)
+    if is_footage and not is_described(folder):
         return FileSource(find_videos(folder), name=str(folder), on_damage=config.on_damage)
     dataset = open_dataset(folder)
+    check_seeds(str(folder), (clip.facts for clip in dataset.clips))
     if dataset.problems and config.on_damage == "stop":
         raise DataError(f"{dataset.problems[0]}; or leave it out with --on-damage skip")
-    return _every_view(dataset, config) if is_footage else DatasetSource(dataset)
-
-
-def _every_view(dataset: StoredDataset, config: TrainConfig) -> FileSource:
-    """The videos of a folder whose clips were checked with what stands beside them."""
-    found = (dataset.video(k, view) for k, clip in enumerate(dataset.clips) for view in clip.views)
-    files = [video.content for video in found if video is not None and isinstance(video.content, Path)]
-    source = FileSource(files, name=str(dataset.path), on_damage=config.on_damage)
-    source.damaged += dataset.problems
+    if not is_footage:
+        return DatasetSource(dataset)
+    # Every view is a clip, decoded by the window. What stands beside a video was held against it when the folder was opened.
+    stored = [dataset.video(k, view) for k, clip in enumerate(dataset.clips) for view in clip.views]
+    good = {video.content for video in stored if video is not None}
+    source = FileSource(
+        [f for f in find_videos(folder) if f in good], name=str(folder), on_damage=config.on_damage
+    )
+    source.damaged[:0] = dataset.problems
     return source
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,13 @@ from numpy.lib.format import open_memmap
 from torch import Tensor, nn
 
 from worldfoundry.core.files import atomic_path
-from worldfoundry.data.clip_set import ClipSet, common_controls, open_clip_sets
+from worldfoundry.data.clip_set import ClipSet, common_controls, open_clip_sets, other_controls
 from worldfoundry.models.diffusion.world import DiffusionWorldNetwork
+from worldfoundry.models.diffusion.world_config import DiffusionWorldConfig
 from worldfoundry.models.pretrained.config import ReleaseConfig
 from worldfoundry.models.pretrained.release import encoder_digest, load_tokenizer
 from worldfoundry.models.tokenizer.network import WaveletTokenizer
+from worldfoundry.protocols.control import ControlSpec
 from worldfoundry.protocols.models import pixel_frames
 from worldfoundry.training.config import TrainConfig, WorldObjective
 from worldfoundry.training.objectives import ClipSampler, Loss, Opponent, picture_rows, to_unit
@@ -40,6 +43,7 @@ class WorldTask:
             size=(world.height, world.width),
         )
         self.inputs: dict[str, str] = {}  # the tokenizer has a place of its own in the release
+        self.controls = controls_at(world, self.sets)
         self.sampler = ClipSampler(self.sets, config.data_shares)
         self.tokenizer = load_tokenizer(world.tokenizer).to(device)
         self.tokenizer_digest = encoder_digest(self.tokenizer.state_dict())
@@ -93,9 +97,20 @@ class WorldTask:
             world=self.objective.model,
             tokenizer_digest=self.tokenizer_digest,
             data_digests=tuple(s.digest for s in self.sets),
-            controls=common_controls(self.sets),
+            controls=self.controls,
             steps=step,
         )
+
+
+def controls_at(world: DiffusionWorldConfig, sets: Sequence[ClipSet]) -> ControlSpec | None:
+    """What perturbs the clips, with as many actions a latent as the world's clock gives; sets that differ are told."""
+    if differs := other_controls(sets):
+        sys.stderr.write(f"warning: {differs}; this model takes no controls, and its release names none\n")
+    controls = common_controls(sets)
+    if controls is None or controls.actions is None:
+        return controls
+    clocked = controls.actions.at_clock(fps=world.fps, temporal_stride=world.temporal_stride)
+    return replace(controls, actions=clocked)
 
 
 def encode_sets(sets: Iterable[ClipSet], tokenizer: str) -> None:

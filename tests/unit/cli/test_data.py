@@ -3,17 +3,22 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from tests.unit.data.lerobot_made import make_v3, make_v21
 
 from worldfoundry.cli.main import main
+from worldfoundry.core.errors import DataError
 from worldfoundry.data.clip_set import open_clip_set
 from worldfoundry.data.lerobot_write import LeRobotWriteConfig, RecordedEpisode, write_lerobot
+from worldfoundry.data.stored import open_dataset
 from worldfoundry.data.video_write import write_video
 from worldfoundry.models.pretrained.release import encoder_digest, load_tokenizer
 from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.frames import Frames
 from worldfoundry.training.world_task import encode_set
+
+PIXELS = np.zeros((10, 16, 16, 3), np.uint8)
 
 
 def film(path):
@@ -90,16 +95,63 @@ def test_an_idle_robot_a_stuck_action_and_wrong_controls_are_warned_of(tmp_path,
     pixels = np.zeros((10, 16, 16, 3), np.uint8)
     episode = RecordedEpisode(task="rest", columns={"action": still}, videos={"observation.images.a": pixels})
     write_lerobot(tmp_path / "set", [episode], LeRobotWriteConfig(fps=10.0, controls=controls))
-    main(["data", "inspect", "--json", str(tmp_path / "set")])
+    assert main(["data", "inspect", "--json", str(tmp_path / "set")]) == 1
     (report,) = json.loads(capsys.readouterr().out)
     assert report["idle_share"] == 5 / 9
     warnings = "\n".join(report["warnings"])
     assert "nothing moves in 56%" in warnings
-    assert "says 5 actions a second, the rows come at 10" in warnings
+    (problem,) = report["problems"]
+    assert "controls.json: actions must come at the 5 Hz that controls say, got a row" in problem
+    assert report["episodes_with_problems"] == 0
+    with pytest.raises(DataError, match="must come at the 5 Hz that controls say"):
+        open_dataset(tmp_path / "set")
     assert "action dy is always 0" in warnings
     assert "action dx is at its limit" in warnings
     assert "no units" not in warnings
-    assert [a["unit"] for a in report["actions"]][:1] == ["m"]
+
+
+def test_the_actions_of_a_robot_set_have_the_units_of_its_controls(tmp_path, capsys):
+    controls = ControlSpec(actions=bridge_actions(rate_hz=10.0))
+    moving = np.arange(70, dtype=np.float32).reshape(10, 7)
+    episode = RecordedEpisode(task="go", columns={"action": moving}, videos={"observation.images.a": PIXELS})
+    write_lerobot(tmp_path / "set", [episode], LeRobotWriteConfig(fps=10.0, controls=controls))
+    assert main(["data", "inspect", "--json", str(tmp_path / "set")]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    assert [a["unit"] for a in report["actions"]] == ["m"] * 3 + ["rad"] * 3 + ["open fraction"]
+
+
+def simulated(folder, widths=(2, 2, 2), bodies=(3, 4, 3), fps=(10.0, 10.0, 10.0)):
+    """Three clips whose numbers of bodies differ, as those of the simulator do."""
+    folder.mkdir()
+    for k, (a, n, rate) in enumerate(zip(widths, bodies, fps, strict=True)):
+        write_video(folder / f"{k}.mp4", Frames.at_constant_rate(PIXELS, rate))
+        more = {"body_positions_m": np.zeros((10, n, 3)), "contacts": np.zeros((2, 9))}
+        np.savez(folder / f"{k}.npz", actions=np.ones((10, a), np.float32), **more)
+    return folder
+
+
+@pytest.mark.parametrize("more", [{}, {"widths": (2, 7, 2)}, {"fps": (10.0, 5.0, 10.0)}])
+def test_the_command_suggested_for_any_folder_runs(tmp_path, capsys, monkeypatch, more):
+    monkeypatch.chdir(tmp_path)
+    simulated(tmp_path / "robot", **more)
+    assert main(["data", "inspect", "--json", "robot"]) == 0
+    (report,) = json.loads(capsys.readouterr().out)
+    words = report["next"].split()
+    assert words[:3] == ["worldfoundry", "data", "prepare"]
+    assert main(words[1:]) == 0
+    made = open_clip_set(tmp_path / "datasets/robot")
+    assert len({row["source"] for row in made.rows}) == 3
+    assert sorted(made.arrays) == ([] if more else ["actions"])
+
+
+def test_a_picture_that_cannot_be_made_hides_no_report(tmp_path, capsys):
+    folder = simulated(tmp_path / "robot")
+    for k in range(3):
+        (folder / f"{k}.mp4").write_bytes(b"no video")
+    assert main(["data", "inspect", str(folder), "--sheet", str(tmp_path / "sheet.png")]) == 1
+    said = capsys.readouterr().err
+    assert all(f"{k}.mp4 must be a video" in said for k in range(3))
+    assert "must hold a clip to be pictured" in said
 
 
 def test_latents_are_stored_where_world_training_looks_for_them(tmp_path, capsys):

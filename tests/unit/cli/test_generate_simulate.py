@@ -132,3 +132,21 @@ def test_simulate_replaces_nothing(capsys, tmp_path):
 
 def test_the_renderers_of_the_command_are_those_of_the_simulator():
     assert set(get_args(get_type_hints(simulate.SimulateArgs)["renderer"])) == set(context.RENDERERS)
+
+
+def test_scenes_whose_controls_differ_are_refused_before_all_clips_are_made(capsys, tmp_path):
+    line = [
+        "simulate",
+        "arm,drive",
+        "--clips",
+        "3",
+        "--num-frames",
+        "2",
+        "--size",
+        "16",
+        "--format",
+        "clip-set",
+    ]
+    assert main([*line, "--out", str(tmp_path / "set")]) == 1
+    assert "controls must be the same on both sides" in capsys.readouterr().err
+    assert len(list(tmp_path.rglob("*.npz"))) == 2

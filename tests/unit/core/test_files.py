@@ -90,3 +90,24 @@ def test_a_resumable_folder_that_got_nothing_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError), resumable_folder(tmp_path / "out", {}):
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_was_writing_does_not_stay_in_a_resumable_folder(tmp_path):
+    target, left = tmp_path / "out", dict[str, str]()
+    with pytest.raises(KeyboardInterrupt), resumable_folder(target, {}) as folder:
+        (folder / "a.main.mp4").write_text("whole")
+        (folder / ".hidden").write_text("whole")
+        for name in ("b.main.mp4", "c"):
+            with pytest.raises(KeyError), atomic_path(folder / name) as temporary:
+                left[name] = temporary.name
+                raise KeyError
+        with pytest.raises(KeyError), atomic_folder(folder / "d") as temporary:
+            left["d"] = temporary.name
+            raise KeyError
+        raise KeyboardInterrupt
+    for name in ("b.main.mp4", "c"):  # as kill -9 leaves them
+        (folder / left[name]).write_text("half")
+    (folder / left["d"]).mkdir()
+    with resumable_folder(target, {}):
+        pass
+    assert sorted(p.name for p in target.iterdir()) == [".hidden", "a.main.mp4"]

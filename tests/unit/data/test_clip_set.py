@@ -3,9 +3,17 @@ import json
 import numpy as np
 import pytest
 
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError, DataError
-from worldfoundry.data.clip_set import NewClip, common_controls, open_clip_set, open_clip_sets, write_clip_set
-from worldfoundry.protocols.control import ControlSpec, bridge_actions
+from worldfoundry.data.clip_set import (
+    NewClip,
+    common_controls,
+    open_clip_set,
+    open_clip_sets,
+    other_controls,
+    write_clip_set,
+)
+from worldfoundry.protocols.control import ActionChannel, ActionSpec, ControlSpec, bridge_actions
 from worldfoundry.protocols.held_out import EVALUATION_SEED
 
 
@@ -144,3 +152,33 @@ def test_sets_have_common_controls_only_if_all_have_the_same(tmp_path):
     assert common_controls(sets[:2]) == one
     assert common_controls(sets[1:3]) is None
     assert common_controls(sets[2:]) is None
+
+
+def test_controls_of_other_actions_than_those_that_are_stored_are_refused(tmp_path):
+    made = write_clip_set(tmp_path / "set", acting(2), fps=10.0)
+    width = made.arrays["actions"].shape[-1]
+    for rate, named, says in (
+        (5.0, width, "must come at the 5 Hz"),
+        (10.0, width + 1, f"must be the {width + 1} num"),
+    ):
+        channels = tuple(
+            ActionChannel(name=f"a{k}", unit="m", frame="world", mode="delta") for k in range(named)
+        )
+        controls = ControlSpec(actions=ActionSpec(channels=channels, rate_hz=rate, per_latent=4))
+        with pytest.raises(DataError, match=says):
+            write_clip_set(tmp_path / "other", acting(2), fps=10.0, controls=controls)
+        assert not (tmp_path / "other").exists()
+        manifest = json.loads((made.folder / "manifest.json").read_text())
+        (made.folder / "manifest.json").write_text(json.dumps(manifest | {"controls": to_json(controls)}))
+        with pytest.raises(DataError, match=says):
+            open_clip_set(made.folder)
+
+
+def test_sets_whose_controls_differ_are_named_with_both_sides(tmp_path):
+    one, other = (ControlSpec(actions=bridge_actions(rate_hz=r)) for r in (5.0, 10.0))
+    sets = [
+        write_clip_set(tmp_path / f"{k}", clips(1), fps=10.0, controls=controls)
+        for k, controls in enumerate((one, one, other))
+    ]
+    assert other_controls(sets[:2]) == ""
+    assert f"actions.rate_hz: {sets[0].folder} 5.0, {sets[2].folder} 10.0" in other_controls(sets)

@@ -3,15 +3,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from tests.unit.data.stored.made import CONTROLS, make_robot
 
 from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.data import prepare as module
 from worldfoundry.data.prepare import PrepareConfig, prepare, split_sources
 from worldfoundry.data.stored import open_dataset
+from worldfoundry.data.stored.convert import convert
 from worldfoundry.data.stored.folder import FolderDataset
 from worldfoundry.data.video_write import write_video
-from worldfoundry.protocols.control import ControlSpec, bridge_actions
+from worldfoundry.protocols.control import ActionChannel, ActionSpec, ControlSpec
 from worldfoundry.protocols.video import Frames
 
 CONFIG = PrepareConfig(size=16, fps=10.0, num_frames=4)
@@ -142,7 +144,7 @@ def test_of_several_views_one_is_chosen_by_leaving_out_the_others(tmp_path):
         film(tmp_path / f"in/a.{view}.mp4", frames)
     (tmp_path / "in/a.json").write_text(json.dumps({"views": ["main", "wrist"]}))
     lens = np.broadcast_to(np.eye(3), (4, 3, 3))
-    np.savez(tmp_path / "in/a.npz", **{"intrinsics_px": lens, "wrist.intrinsics_px": lens})
+    np.savez(tmp_path / "in/a.npz", **{"intrinsics_px": lens, "wrist.intrinsics_px": lens + 4})
     with pytest.raises(
         DataError, match=r"in/a must be of one view to be prepared, got main, wrist; .* --drop wrist"
     ):
@@ -155,15 +157,71 @@ def test_of_several_views_one_is_chosen_by_leaving_out_the_others(tmp_path):
     true = open_dataset(tmp_path / "in").read_frames(0, "wrist").pixels
     assert np.array_equal(wrist.pixels[0], true)
     assert "views" not in wrist.rows[0]
+    assert wrist.arrays.keys() == {"intrinsics_px"}
+    assert np.array_equal(wrist.arrays["intrinsics_px"][0], lens + 4)
 
 
-def test_actions_that_mean_different_things_are_not_stored_as_one(tmp_path):
-    for k, rate in enumerate((10.0, 5.0)):
-        film(tmp_path / f"in/{k}.mp4", 4)
-        controls = ControlSpec(actions=bridge_actions(rate_hz=rate))
-        document = {"controls": to_json(controls), "actions": np.zeros((4, 7)).tolist()}
-        (tmp_path / f"in/{k}.json").write_text(json.dumps(document))
-    with pytest.raises(DataError, match="one meaning of its controls"):
-        prepare_videos(tmp_path / "in", tmp_path / "out", CONFIG)
-    made, _ = prepare_videos(tmp_path / "in", tmp_path / "out", replace(CONFIG, drop=("controls",)))
-    assert made.controls is None
+def test_clips_whose_actions_mean_other_things_are_not_put_together(tmp_path):
+    folder = acting(tmp_path, count=2)
+    for k, unit in enumerate(("m", "mm")):
+        channels = tuple(ActionChannel(name=n, unit=unit, frame="world", mode="delta") for n in "xy")
+        controls = ControlSpec(actions=ActionSpec(channels=channels, rate_hz=10.0, per_latent=4))
+        (folder / f"{k}.json").write_text(json.dumps({"controls": to_json(controls)}))
+    config = PrepareConfig(size=16, num_frames=4)
+    with pytest.raises(ConfigError, match=r"channels\[0\]\.unit: 0 'm', 1 'mm'"):
+        prepare(open_dataset(folder), tmp_path / "out", config)
+    assert not (tmp_path / "out").exists()
+    for drop in (("controls",), ("actions",)):
+        made = prepare(open_dataset(folder), tmp_path / drop[0], replace(config, drop=drop))[0][""]
+        assert made.controls is None
+        assert ("actions" in made.arrays) == (drop == ("controls",))
+
+
+def test_arrays_that_are_not_alike_are_named_at_once_with_the_options(tmp_path):
+    folder = acting(tmp_path, count=3)
+    np.savez(folder / "1.npz", actions=np.zeros((8, 2)), body_positions_m=np.zeros((8, 4, 3)))
+    says = r"intrinsics_px \(float64 \[t, 3, 3\] in 0, none in 1\); leave .* --drop body_positions_m --drop intrinsics_px"
+    with pytest.raises(DataError, match=says):
+        prepare(open_dataset(folder), tmp_path / "out", PrepareConfig(size=16, num_frames=4))
+    drop = ("body_positions_m", "intrinsics_px")
+    made = prepare(open_dataset(folder), tmp_path / "out", PrepareConfig(size=16, num_frames=4, drop=drop))
+    assert list(made[0][""].arrays) == ["actions"]
+
+
+def test_facts_with_a_value_a_frame_are_cut_like_the_frames(tmp_path):
+    film(tmp_path / "in/a.mp4", 8)
+    facts = {
+        "speed": list(range(8)),
+        "pose": [[[k]] for k in range(8)],
+        "names": list("abcdefgh"),
+        "x": [1, 2],
+    }
+    (tmp_path / "in/a.json").write_text(json.dumps({"facts": facts}))
+    made = prepare(open_dataset(tmp_path / "in"), tmp_path / "out", PrepareConfig(size=16, num_frames=3))[0][
+        ""
+    ]
+    assert [row["speed"] for row in made.rows] == [[0, 1, 2], [3, 4, 5]]
+    assert made.rows[1]["pose"] == [[[3]], [[4]], [[5]]]
+    assert all(row["names"] == list("abcdefgh") and row["x"] == [1, 2] for row in made.rows)
+    slow = prepare(
+        open_dataset(tmp_path / "in"), tmp_path / "slow", PrepareConfig(size=16, num_frames=3, fps=5.0)
+    )
+    assert all("speed" not in row for row in slow[0][""].rows)
+
+
+def test_a_set_has_the_arrays_and_the_controls_of_its_one_view(tmp_path):
+    robot = open_dataset(make_robot(tmp_path / "robot"))
+    config = PrepareConfig(size=16, num_frames=3, drop=("wrist",))
+    made = prepare(robot, tmp_path / "out", config)[0][""]
+    assert sorted(made.arrays) == ["actions", "robot_state"]
+    assert made.controls == CONTROLS
+
+
+def test_a_rate_that_the_video_does_not_have_leaves_the_clip_out(tmp_path):
+    film(tmp_path / "in/a.mp4", 8)
+    shards = tmp_path / "shards"
+    convert(open_dataset(tmp_path / "in"), shards, "webdataset")
+    tar = shards / "000000.tar"
+    tar.write_bytes(tar.read_bytes().replace(b'"fps": 10.0', b'"fps": 5.00'))
+    with pytest.raises(DataError, match="a must run at the 5 fps that are stated of it, got 10"):
+        prepare(open_dataset(shards), tmp_path / "out", PrepareConfig(size=16, num_frames=3))

@@ -148,13 +148,13 @@ def test_unknown_and_missing_fields_are_named():
         from_json(ControlSpec, document)
 
 
-def test_the_clock_of_actions_is_that_of_the_video_or_an_error():
-    at_once = bridge_actions(rate_hz=10.0, per_latent=4)
-    at_once.check_clock(fps=10.0, temporal_stride=4)
-    bridge_actions(rate_hz=30.0, per_latent=12).check_clock(fps=10.0, temporal_stride=4)
-    for fps, stride in ((10.0, 8), (5.0, 4), (9.9, 4)):
-        with pytest.raises(ConfigError, match=r"per_latent must be .* got 4"):
-            at_once.check_clock(fps=fps, temporal_stride=stride)
+def test_actions_a_latent_follow_the_clock_of_video_and_tokenizer_or_are_an_error():
+    actions = bridge_actions(rate_hz=10.0, per_latent=1)
+    assert [actions.at_clock(fps=10.0, temporal_stride=n).per_latent for n in (1, 4, 8)] == [1, 4, 8]
+    assert bridge_actions(rate_hz=30.0).at_clock(fps=10.0, temporal_stride=4).per_latent == 12
+    for fps, stride in ((9.9, 4), (3.0, 1), (80.0, 4)):
+        with pytest.raises(ConfigError, match=r"per_latent must be whole: .* got"):
+            actions.at_clock(fps=fps, temporal_stride=stride)
 
 
 MIRROR = ((-1.0, 0.0, 0.0, 0.0), (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 1.0, 0.0), LEFT[3])

@@ -1,12 +1,14 @@
 """A tokenizer learns straight from videos: resumed equals straight, workers equal none, damage stops or is told."""
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from worldfoundry.core.errors import DataError
+from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.core.runs import read_jsonl
 from worldfoundry.data.stored import open_dataset
 from worldfoundry.data.stored.convert import convert
@@ -106,3 +108,66 @@ def test_what_stands_beside_the_videos_of_a_folder_is_checked_with_them(config, 
     assert losses(run) == losses(
         train(replace(config, on_damage="skip", seed=config.seed), runs_root=tmp_path / "without")
     )
+
+
+@pytest.fixture
+def described(footage):
+    """The same footage with something told of each video."""
+    for k in range(4):
+        np.savez(footage / f"{k}.npz", actions=np.zeros((20, 2), np.float32))
+        (footage / f"{k}.json").write_text(json.dumps({"seed": k, "num_frames": 20}))
+    return footage
+
+
+def test_what_is_told_of_videos_changes_no_order(config, footage, tmp_path, request):
+    plain = train(replace(config, steps=2, log_every=1), runs_root=tmp_path / "plain")
+    request.getfixturevalue("described")
+    told = train(replace(config, steps=2, log_every=1), runs_root=tmp_path / "told")
+    assert losses(told) == losses(plain)
+
+
+def nan_actions(folder):
+    actions = np.zeros((20, 2), np.float32)
+    actions[4, 1] = np.nan
+    np.savez(folder / "1.npz", actions=actions)
+    return r"1\.mp4: actions must be finite, got .* in row 4"
+
+
+def missing_video(folder):
+    (folder / "metadata.csv").write_text("file_name,text\nghost.mp4,boo\n")
+    return r"ghost\.mp4 must exist, for metadata names it"
+
+
+def frames_that_disagree(folder):
+    (folder / "1.json").write_text('{"num_frames": 19}')
+    return r"1\.mp4 must have the 19 frames that 1\.json states, got 20"
+
+
+@pytest.mark.parametrize("damage", [nan_actions, missing_video, frames_that_disagree])
+def test_damage_beside_videos_stops_the_run_or_is_named(config, described, damage, tmp_path, capsys):
+    says = damage(described)
+    config = replace(config, steps=1)
+    with pytest.raises(DataError, match=says):
+        train(config, runs_root=tmp_path / "runs")
+    train(replace(config, on_damage="skip"), runs_root=tmp_path / "runs")
+    assert re.search("skipped: .*" + says, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("to", ["folder", "webdataset"])
+def test_simulated_clips_that_are_kept_for_evaluation_are_refused(config, described, to, tmp_path):
+    (described / "2.json").write_text('{"seed": 1000000}')
+    convert(open_dataset(described), tmp_path / "data", to)
+    with pytest.raises(
+        ConfigError, match="seeds below 1000000, the others are kept for evaluation, got 1000000"
+    ):
+        train(replace(config, data=(str(tmp_path / "data"),)), runs_root=tmp_path / "runs")
+
+
+def test_clips_whose_arrays_differ_in_shape_make_a_batch(config, described, tmp_path):
+    for k in range(4):
+        np.savez(described / f"{k}.npz", body_positions_m=np.zeros((20, k + 1, 3)))
+    convert(open_dataset(described), tmp_path / "shards", "webdataset")
+    run = train(
+        replace(config, data=(str(tmp_path / "shards"),), steps=2, log_every=1), runs_root=tmp_path / "runs"
+    )
+    assert len(losses(run)) == 2

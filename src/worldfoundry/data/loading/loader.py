@@ -61,7 +61,7 @@ class Batch:
     names: list[str]
     """Where each clip comes from."""
     arrays: dict[str, Tensor]
-    """More per frame [b, t, ...], for what all clips of the batch have in one shape."""
+    """More numbers per frame [b, t, ...], for what all clips of the batch have in one shape: body counts, for one, differ."""
     facts: list[dict[str, Any]]
     """What is known of each clip."""
     damaged: list[str] = field(default_factory=list)
@@ -202,8 +202,8 @@ def _read_in_worker(number: int, place: int) -> _Read:
 def _collate(reads: list[_Read]) -> Batch:
     """Windows of one batch as tensors."""
     samples = [r.sample for r in reads]
-    shapes = [{name: values.shape for name, values in s.arrays.items()} for s in samples]
-    common = {name for name, shape in shapes[0].items() if all(s.get(name) == shape for s in shapes)}
+    kinds = [{(name, v.dtype, v.shape) for name, v in s.arrays.items()} for s in samples]
+    common = {name for name, dtype, _ in set.intersection(*kinds) if dtype.kind in "biuf"}
     return Batch(
         number=reads[0].number,
         pixels=torch.from_numpy(np.stack([r.pixels for r in reads])),

@@ -133,6 +133,8 @@ def check_sample(sample: Sample, num_frames: int, needs: Sequence[str] = ()) -> 
             raise DataError(
                 f"{sample.name}: {name} must have one row for each of {num_frames} frames, got {len(values)}; correct it"
             )
+        if not np.issubdtype(values.dtype, np.number):
+            continue
         bad = np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))
         if len(bad):
             raise DataError(

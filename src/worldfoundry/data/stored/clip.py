@@ -18,7 +18,6 @@ from worldfoundry.protocols.frames import Frames
 MAIN = "main"
 """Name of the only view of a clip."""
 
-
 _T = TypeVar("_T")
 _WHOLE_CLIP = frozenset(("body_names", "contacts", "trajectory"))
 _PICTURES = ("segmentation", "depth_m")

@@ -14,7 +14,7 @@ from worldfoundry.core.files import atomic_folder
 from worldfoundry.data.clip_set import NewClip, write_clip_set
 from worldfoundry.data.files import VIDEO_SUFFIXES
 from worldfoundry.data.stored.clip import StoredClip, StoredDataset, StoredVideo
-from worldfoundry.data.stored.selection import Selection
+from worldfoundry.data.stored.selection import Selection, dropping
 from worldfoundry.data.stored.shards import ShardSample, write_shards
 from worldfoundry.data.video_write import write_video
 
@@ -138,18 +138,11 @@ def _to_clip_set(chosen: Selection, out: Path, done: Converted) -> None:
                 f"a clip set holds clips of one length, size and rate, got {first.entry} of {first.name} and {clip.entry} of "
                 f"{clip.name}; cut and resize them with 'worldfoundry data prepare'"
             )
+    chosen.check_even()
     controls = chosen.common_controls()
-    like = {name: values.shape for name, values in chosen.arrays(0).items()}
 
     def clips() -> Iterator[NewClip]:
         for index, clip in enumerate(chosen.dataset.clips):
-            shapes = {name: values.shape for name, values in chosen.arrays(index).items()}
-            other = sorted(name for name in {*like, *shapes} if like.get(name) != shapes.get(name))
-            if other:
-                raise DataError(
-                    f"a clip set holds the same arrays of every clip, got {other[0]} {list(like.get(other[0], ()))} of "
-                    f"{first.name} and {list(shapes.get(other[0], ()))} of {clip.name}; leave out {', '.join(other)} with --drop"
-                )
             row = {name: value for name, value in chosen.document(clip).items() if name != "controls"}
             frames = chosen.dataset.read_frames(index, chosen.views(clip)[0])
             yield NewClip(frames.pixels, row, chosen.arrays(index))
@@ -225,5 +218,5 @@ def _check_fits(chosen: Selection) -> None:
     if lost:
         raise DataError(
             f"a LeRobot data set has no place for {'; '.join(lost.values())}; leave them out with "
-            + " ".join(f"--drop {name}" for name in lost)
+            + dropping(lost)
         )

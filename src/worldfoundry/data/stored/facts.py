@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from worldfoundry.core.config import from_json
 from worldfoundry.core.errors import DataError
+from worldfoundry.data.actions import read_controls
 from worldfoundry.protocols.control import ControlSpec
 
 _CAPTIONS = ("caption", "text", "prompt")
@@ -41,7 +41,7 @@ def parse(where: str, document: Any, num_frames: int | None) -> Told:
     return Told(
         caption=caption,
         source=source,
-        controls=None if controls is None else from_json(ControlSpec, controls, where=f"{where}: controls"),
+        controls=None if controls is None else read_controls(f"{where}: controls", controls),
         facts={name: value for name, value in left.items() if name not in arrays and value is not None},
         arrays=arrays,
     )

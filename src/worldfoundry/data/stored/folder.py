@@ -14,11 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 
 from worldfoundry.core.errors import DataError
+from worldfoundry.data.actions import check_controls
 from worldfoundry.data.files import find_videos
 from worldfoundry.data.loading.buckets import Entry
-from worldfoundry.data.stored.clip import MAIN, StoredClip, StoredVideo, by_view, checked_arrays, is_per_frame
+from worldfoundry.data.stored.clip import (
+    MAIN,
+    StoredClip,
+    StoredVideo,
+    by_view,
+    checked_arrays,
+    is_per_frame,
+)
 from worldfoundry.data.stored.facts import parse, read_json
 from worldfoundry.data.video_io import probe, read_times, read_video
 from worldfoundry.protocols.frames import Frames
@@ -65,7 +74,13 @@ class FolderDataset:
         for name, values in arrays.items():
             if name.endswith("intrinsics_px") and values.shape == (3, 3):  # one lens for the whole clip
                 arrays[name] = np.broadcast_to(values, (times.num_frames, 3, 3))
-        self._arrays.append(checked_arrays(str(main), arrays, times.num_frames))
+        checked_arrays(str(main), arrays, times.num_frames)
+        check_controls(str(main), told.controls, arrays, times.fps)
+        for view in (v for v in videos.values() if v is not main):
+            _check_length(view, read_times(view).num_frames, times.num_frames, main)
+        for view, shape in _stored_pixels(self.path / f"{stem}.npz").items():
+            _check_length(f"{self.path / stem}.npz: {view}", shape[0], times.num_frames, main)
+        self._arrays.append(arrays)
         self._videos.append(videos)
         self.clips.append(
             StoredClip(
@@ -84,7 +99,11 @@ class FolderDataset:
         beside = self.path / f"{stem}.json"
         if beside.exists():
             found = read_json(beside)
-            document |= found if isinstance(found, dict) else {}
+            if not isinstance(found, dict):
+                raise DataError(
+                    f"{beside} must hold a JSON object, got {type(found).__name__}; write {{...}}"
+                )
+            document |= found
         text = self.path / f"{stem}.txt"
         if text.exists():
             document["caption"] = text.read_text(encoding="utf-8").strip()
@@ -128,21 +147,36 @@ def _by_stem(path: Path) -> dict[str, dict[str, Path]]:
             base = stem.with_name(stem.name[:k])
             if base not in views_of:
                 views_of[base] = _views_beside(base)
-            if stem.name[k + 1 :] in views_of[base]:
+            if views_of[base] is None or stem.name[k + 1 :] in views_of[base]:
                 stem, view = base, stem.name[k + 1 :]
                 break
         found.setdefault(stem.relative_to(path).as_posix(), {})[view] = video
     return found
 
 
+def is_described(path: Path) -> bool:
+    """Whether anything in a folder of videos says more of them than they do."""
+    if any((path / name).exists() for name in ("metadata.csv", "metadata.jsonl")):
+        return True
+    stems = {video.with_name(base) for video in find_videos(path) for base in _bases(video.name)}
+    return any(s.with_name(s.name + suffix).exists() for s in stems for suffix in (".json", ".txt", ".npz"))
+
+
+def _bases(name: str) -> list[str]:
+    """What stands before each dot of a file's name."""
+    return [name[:k] for k, letter in enumerate(name) if letter == "." and k]
+
+
 def _views_beside(base: Path) -> Any:
-    """The views that the ``.json`` of a clip names; one that cannot be read is told with its clip, not here."""
+    """The views that the ``.json`` of a clip names; ``None`` where it cannot be read, which is told with its clip."""
     file = base.with_name(f"{base.name}.json")
-    try:
-        document = read_json(file) if file.exists() else {}
-    except DataError:
+    if not file.exists():
         return ()
-    return (document.get("views") if isinstance(document, dict) else None) or ()
+    try:
+        document = read_json(file)
+    except DataError:
+        return None
+    return (document.get("views") or ()) if isinstance(document, dict) else None
 
 
 def _arrays_of(path: Path, *, per_frame: bool) -> dict[str, np.ndarray]:
@@ -156,6 +190,27 @@ def _arrays_of(path: Path, *, per_frame: bool) -> dict[str, np.ndarray]:
         raise DataError(
             f"{path} must be an .npz of arrays, got {error}; write it again or remove it"
         ) from error
+
+
+def _stored_pixels(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes of the pictures in a ``.npz``, by their headers alone."""
+    found: dict[str, tuple[int, ...]] = {}
+    if path.exists():
+        with np.load(path, allow_pickle=False) as stored:
+            for name in stored.files:
+                if name.rsplit(".", 1)[-1] == "pixels":
+                    with stored.zip.open(f"{name}.npy") as member:
+                        version = read_magic(member)
+                        read = read_array_header_1_0 if version == (1, 0) else read_array_header_2_0
+                        found[name] = read(member)[0]
+    return found
+
+
+def _check_length(where: Path | str, found: int, wanted: int, main: Path) -> None:
+    if found != wanted:
+        raise DataError(
+            f"{where} must have the {wanted} frames of {main.name}, got {found}; copy it again or leave the clip out"
+        )
 
 
 def _chosen(stored: Mapping[str, np.ndarray], *, per_frame: bool) -> dict[str, np.ndarray]:

@@ -14,13 +14,16 @@ from worldfoundry.data.action_report import (
     jitter_seconds,
     jitter_warnings,
 )
+from worldfoundry.data.actions import ACTIONS
 from worldfoundry.data.fit import resize
 from worldfoundry.data.stored.clip import StoredClip, StoredDataset, as_file
+from worldfoundry.data.stored.selection import Selection, dropping
 from worldfoundry.data.video_io import read_seconds
 from worldfoundry.data.video_write import write_image
+from worldfoundry.protocols.control import ActionSpec
 
 _SHEET_CLIPS, _SHEET_FRAMES, _SHEET_ROWS_PX = 12, 6, 96
-_ACTIONS, _STATES = ("actions", "action"), ("robot_state", "observation.state", "state")
+_STATES = ("robot_state", "observation.state", "state")
 
 
 def inspect_dataset(dataset: StoredDataset) -> dict[str, Any]:
@@ -36,10 +39,10 @@ def inspect_dataset(dataset: StoredDataset) -> dict[str, Any]:
     arrays = [dataset.read_arrays(k) for k in good]
     specs = {c.controls.actions for c in clips if c.controls is not None}
     spec = next(iter(specs)) if len(specs) == 1 else None
-    actions = describe_actions(
-        [found for a in arrays if (found := _one_of(a, _ACTIONS)) is not None], (), spec
-    )
-    idle = idle_share([found for a in arrays if (found := _one_of(a, (*_STATES, *_ACTIONS))) is not None])
+    acted = [found for a in arrays if (found := _one_of(a, ACTIONS)) is not None]
+    widths = Counter(rows.shape[1:] for rows in acted)
+    actions = describe_actions(acted, (), spec) if len(widths) == 1 else []
+    idle = _idle_share([found for a in arrays if (found := _one_of(a, (*_STATES, *ACTIONS))) is not None])
     jitters = [(_jitter_seconds(dataset, k), dataset.clips[k].entry.fps) for k in good]
     jitter, jitter_fps = max(jitters, key=lambda j: j[0] * j[1], default=(0.0, 1.0))
     rates = Counter(round(c.entry.fps, 3) for c in clips)
@@ -66,7 +69,7 @@ def inspect_dataset(dataset: StoredDataset) -> dict[str, Any]:
         "features": _features(clips, arrays),
         "actions": actions,
         "warnings": [
-            *_warnings(clips, rates, actions, spec),
+            *_warnings(clips, rates, actions, spec, widths),
             *jitter_warnings(jitter, jitter_fps),
             *action_warnings(actions, idle),
         ],
@@ -76,10 +79,15 @@ def inspect_dataset(dataset: StoredDataset) -> dict[str, Any]:
 
 
 def write_sheet(dataset: StoredDataset, out: Path) -> None:
-    """A picture of the first clips: one a row, frames from first to last."""
+    """A picture of the first clips that can be decoded: one a row, frames from first to last."""
     rows: list[np.ndarray] = []
-    for index, clip in list(enumerate(dataset.clips))[:_SHEET_CLIPS]:
-        pixels = dataset.read_frames(index, clip.views[0]).pixels
+    for index, clip in enumerate(dataset.clips):
+        if len(rows) == _SHEET_CLIPS:
+            break
+        try:
+            pixels = dataset.read_frames(index, clip.views[0]).pixels
+        except DataError:
+            continue  # the report tells it
         chosen = pixels[np.linspace(0, len(pixels) - 1, _SHEET_FRAMES).round().astype(int)]
         width = max(1, round(_SHEET_ROWS_PX * pixels.shape[2] / pixels.shape[1]))
         rows.append(np.concatenate(list(resize(chosen, _SHEET_ROWS_PX, width)), axis=1))
@@ -100,6 +108,15 @@ def _jitter_seconds(dataset: StoredDataset, index: int) -> float:
         return jitter_seconds(read_seconds(stored.content), clip.entry.fps)
     with as_file(stored.content, stored.suffix) as file:
         return jitter_seconds(read_seconds(file), clip.entry.fps)
+
+
+def _idle_share(signals: list[np.ndarray]) -> float | None:
+    """Of all steps; signals of one width tell the range of each other."""
+    widths = {signal.shape[1:] for signal in signals}
+    groups = [[s for s in signals if s.shape[1:] == width] for width in widths]
+    steps = [sum(len(s) - 1 for s in group) for group in groups]
+    shares = [(idle_share(group), n) for group, n in zip(groups, steps, strict=True) if n]
+    return sum((share or 0.0) * n for share, n in shares) / sum(steps) if shares else None
 
 
 def _one_of(arrays: dict[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
@@ -125,7 +142,13 @@ def _features(clips: list[StoredClip], arrays: list[dict[str, np.ndarray]]) -> l
     return found
 
 
-def _warnings(clips: list[StoredClip], rates: Counter[float], actions: list[Any], spec: Any) -> list[str]:
+def _warnings(
+    clips: list[StoredClip],
+    rates: Counter[float],
+    actions: list[Any],
+    spec: ActionSpec | None,
+    widths: Counter[tuple[int, ...]],
+) -> list[str]:
     found: list[str] = []
     if len(rates) > 1:
         found.append(
@@ -134,23 +157,41 @@ def _warnings(clips: list[StoredClip], rates: Counter[float], actions: list[Any]
     missing = sum(not c.caption for c in clips)
     if missing and clips:
         found.append(f"{missing} of {len(clips)} clips have no caption")
-    if actions and spec is None:
+    if len(widths) > 1:
+        found.append(
+            f"clips have actions of different widths: {', '.join(f'{n} of {list(w)}' for w, n in widths.most_common(4))}"
+        )
+    if (actions or len(widths) > 1) and spec is None:
         found.append(
             "actions have no units or frames, or not the same in all clips: give each its controls (a ControlSpec)"
         )
-    if spec is not None:
-        others = sorted({c.entry.fps for c in clips if abs(c.entry.fps - spec.rate_hz) > 1e-3 * spec.rate_hz})
-        found += [
-            f"controls say {spec.rate_hz:g} actions a second, clips come at {fps:g} fps" for fps in others[:2]
-        ]
     return found
 
 
 def _next(dataset: StoredDataset, clips: list[StoredClip], problems: list[str]) -> str:
     if problems:
         return "mend or remove what has problems, then inspect again"
+    if not clips:
+        return "name a folder that holds clips"
     if dataset.form == "clip-set":
         return f"worldfoundry train RECIPE --data {dataset.path}"
-    alike = len({c.entry for c in clips}) == 1 and all(len(c.views) == 1 for c in clips)
-    target = "clip-set" if alike else "webdataset"
-    return f"worldfoundry data convert {dataset.path} --to {target} --out datasets/{dataset.path.stem}"
+    others = sorted({view for c in clips for view in c.views[1:]} - {c.views[0] for c in clips})
+    chosen = Selection(dataset, tuple(others))
+    drop, slowest = [*others, *chosen.uneven()], ""
+    entries = [c.entry for c in clips]
+    rates = sorted({e.fps for e in entries})
+    if rates[-1] - rates[0] > 1e-3 * rates[-1]:
+        drop, slowest = (
+            [*others, *sorted({n for k in range(len(clips)) for n in chosen.arrays(k)})],
+            f" --fps {rates[0]:g}",
+        )
+    if len({c.controls.actions for c in clips if c.controls is not None}) > 1:
+        drop = [*drop, "controls"]
+    shortest = min(int(e.num_frames * rates[0] / e.fps + 1e-6) for e in entries)
+    frames = 1 + min(32, max(1, shortest) - 1) // 4 * 4
+    size = max(8, min(64, *(min(e.height, e.width) for e in entries)) // 8 * 8)
+    line = (
+        f"worldfoundry data prepare {dataset.path} --out datasets/{dataset.path.stem} --size {size} "
+        f"--num-frames {frames}{slowest} {dropping(drop)}"
+    )
+    return line.strip()

@@ -6,7 +6,8 @@ from worldfoundry.core.errors import DataError, require_package
 from worldfoundry.data.files import VIDEO_SUFFIXES, find_videos
 from worldfoundry.data.stored.clip import StoredDataset
 from worldfoundry.data.stored.folder import FolderDataset
-from worldfoundry.data.stored.shards import ShardDataset, find_tars
+from worldfoundry.data.stored.shards import ShardDataset
+from worldfoundry.data.stored.tars import find_tars
 
 _LOOKED_FOR = (
     "meta/info.json (LeRobot), pixels.npy (clip set), index.parquet with shards/ (curated set), *.tar (WebDataset), "
@@ -27,7 +28,7 @@ def open_dataset(path: Path) -> StoredDataset:
         from worldfoundry.data.stored.others import LeRobotSource  # noqa: PLC0415  needs pyarrow
 
         return LeRobotSource(path)
-    if (path / "pixels.npy").exists():
+    if (path / "pixels.npy").exists() or (path / "manifest.json").exists():
         from worldfoundry.data.stored.others import ClipSetDataset  # noqa: PLC0415  needs pyarrow, as its neighbour
 
         return ClipSetDataset(path)

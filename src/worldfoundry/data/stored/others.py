@@ -4,17 +4,17 @@ from pathlib import Path
 
 import numpy as np
 
-from worldfoundry.core.config import load_config
 from worldfoundry.core.errors import DataError
+from worldfoundry.data.actions import check_controls
 from worldfoundry.data.clip_set import open_clip_set
 from worldfoundry.data.lerobot import LeRobotDataset, find_problems, open_lerobot
+from worldfoundry.data.lerobot_inspect import load_controls
 from worldfoundry.data.lerobot_meta import VISUAL
 from worldfoundry.data.lerobot_rows import CLOCK
 from worldfoundry.data.lerobot_write import CONTROLS_PATH
 from worldfoundry.data.loading.buckets import Entry
 from worldfoundry.data.stored.clip import StoredClip, StoredVideo
 from worldfoundry.data.video_io import read_seconds
-from worldfoundry.protocols.control import ControlSpec
 from worldfoundry.protocols.frames import Frames
 
 _INDICES = frozenset((*CLOCK, "index"))
@@ -30,36 +30,45 @@ class ClipSetDataset:
         self._set = open_clip_set(path)
         t, h, w = self._set.pixels.shape[1:4]
         entry = Entry(num_frames=t, height=h, width=w, fps=self._set.fps)
-        self.problems: list[str] = []
-        self.clips = [
-            StoredClip(
-                name=f"{k:07d}",
-                source=_source_of(k, row),
-                entry=entry,
-                caption=row.get("caption", ""),
-                facts={name: value for name, value in row.items() if name != "caption"},
-                controls=self._set.controls,
+        self.clips, self.problems = list[StoredClip](), list[str]()
+        self._places: list[int] = []
+        for k, row in enumerate(self._set.rows):
+            try:
+                self._check_finite(k)
+            except DataError as error:
+                self.problems.append(str(error))
+                continue
+            self._places.append(k)
+            self.clips.append(
+                StoredClip(
+                    name=f"{k:07d}",
+                    source=_source_of(k, row),
+                    entry=entry,
+                    caption=row.get("caption", ""),
+                    facts={name: value for name, value in row.items() if name != "caption"},
+                    controls=self._set.controls,
+                )
             )
-            for k, row in enumerate(self._set.rows)
-        ]
 
     def read_frames(self, index: int, view: str) -> Frames:  # noqa: ARG002  there is one
         """The pixels."""
-        return Frames.at_constant_rate(np.array(self._set.pixels[index]), self._set.fps)
+        return Frames.at_constant_rate(np.array(self._set.pixels[self._places[index]]), self._set.fps)
 
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of the set."""
-        return {name: np.array(values[index]) for name, values in self._set.arrays.items()}
+        return {name: np.array(values[self._places[index]]) for name, values in self._set.arrays.items()}
 
-    def verify(self, index: int) -> None:
-        """Refuse arrays with numbers that are none."""
-        for name, values in self.read_arrays(index).items():
-            if not np.isfinite(values).all():
+    def _check_finite(self, place: int) -> None:
+        for name, values in ((name, values[place]) for name, values in self._set.arrays.items()):
+            if np.issubdtype(values.dtype, np.number) and not np.isfinite(values).all():
                 row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
                 raise DataError(
-                    f"{self.path}/{name}.npy: clip {index} must be finite, got {values[row].tolist()} in row {row}; make the "
+                    f"{self.path}/{name}.npy: clip {place} must be finite, got {values[row].tolist()} in row {row}; make the "
                     "set again"
                 )
+
+    def verify(self, index: int) -> None:
+        """Nothing is left to compare: arrays were looked through when the set was opened."""
 
     def read_extras(self, index: int) -> dict[str, np.ndarray]:  # noqa: ARG002  there are none
         """Nothing: a set has rows for each frame alone."""
@@ -88,14 +97,14 @@ class LeRobotSource:
             raise DataError(
                 f"{path} must have a camera, got the features {', '.join(info.features)}; use another data set"
             )
-        controls = path / CONTROLS_PATH
-        self._controls = load_config(ControlSpec, controls) if controls.exists() else None
+        self._controls = load_controls(path)
         self.clips, self.problems = list[StoredClip](), list[str]()
         self._episodes: list[int] = []
         for episode, found in find_problems(self._opened):
             if isinstance(found, DataError):
                 self.problems.append(str(found))
                 continue
+            check_controls(str(path / CONTROLS_PATH), self._controls, found, info.fps)
             self._episodes.append(episode.index)
             self.clips.append(self._clip(episode.index, episode.num_rows, episode.tasks))
 

@@ -16,32 +16,30 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from worldfoundry.core.errors import DataError
 from worldfoundry.core.files import atomic_folder
+from worldfoundry.data.actions import check_controls
 from worldfoundry.data.files import VIDEO_SUFFIXES
 from worldfoundry.data.loading.buckets import Entry
-from worldfoundry.data.stored.clip import MAIN, StoredClip, StoredVideo, as_file, by_view, checked_arrays
+from worldfoundry.data.stored.clip import (
+    MAIN,
+    StoredClip,
+    StoredVideo,
+    as_file,
+    by_view,
+    checked_arrays,
+)
 from worldfoundry.data.stored.facts import parse
+from worldfoundry.data.stored.tars import Member, find_tars, read_samples
 from worldfoundry.data.video_io import probe, read_times, read_video
 from worldfoundry.protocols.frames import Frames
 
 _IMAGES = frozenset((".jpg", ".jpeg", ".png"))
 _EXTRAS = ".extras.npz"
-
-
-class _Member(NamedTuple):
-    tar: Path
-    offset: int
-    size: int
-
-    def read(self) -> bytes:
-        with self.tar.open("rb") as file:
-            file.seek(self.offset)
-            return file.read(self.size)
 
 
 class ShardDataset:
@@ -52,9 +50,13 @@ class ShardDataset:
     def __init__(self, path: Path):
         self.path = path
         self.clips, self.problems = list[StoredClip](), list[str]()
-        self._videos, self._arrays = list[dict[str, tuple[str, _Member]]](), list[dict[str, np.ndarray]]()
-        self._extras = list[tuple[str, _Member | None]]()
-        samples = [(tar, *sample) for tar in find_tars(path) for sample in self._members(tar).items()]
+        self._videos, self._arrays = list[dict[str, tuple[str, Member]]](), list[dict[str, np.ndarray]]()
+        self._extras = list[tuple[str, Member | None]]()
+        samples: list[tuple[Path, str, dict[str, Member]]] = []
+        for tar in find_tars(path):
+            found, problems = read_samples(tar)
+            samples += [(tar, *sample) for sample in found.items()]
+            self.problems += problems
         counts = Counter(key for _, key, _ in samples)
         for tar, key, members in samples:
             # Keys are unique in a shard only; the tar's name tells two apart.
@@ -64,35 +66,7 @@ class ShardDataset:
             except DataError as error:
                 self.problems.append(str(error))
 
-    def _members(self, tar: Path) -> dict[str, dict[str, _Member]]:
-        """Members by key and suffix; a tar that is cut short gives what is whole."""
-        found: dict[str, dict[str, _Member]] = {}
-        size = tar.stat().st_size
-        try:
-            with tarfile.open(tar) as opened:
-                for member in opened:
-                    if not member.isfile():
-                        continue
-                    if member.offset_data + member.size > size:
-                        raise tarfile.ReadError(f"member {member.name} cut short")
-                    folder, _, base = member.name.rpartition("/")
-                    key, _, suffix = base.partition(".")
-                    key = f"{folder}/{key}" if folder else key
-                    found.setdefault(key, {})[f".{suffix.lower()}"] = _Member(
-                        tar, member.offset_data, member.size
-                    )
-                last = opened.offset
-            if size - last < tarfile.BLOCKSIZE or not found:
-                raise tarfile.ReadError("no end of archive" if found else "no member")
-        except (tarfile.TarError, EOFError) as error:
-            if found:
-                found.popitem()  # some of its members may be in what is lost
-            self.problems.append(
-                f"{tar} must be a whole tar file, got {error} after {len(found)} whole samples; copy or write it again"
-            )
-        return found
-
-    def _add(self, name: str, where: str, members: dict[str, _Member]) -> None:
+    def _add(self, name: str, where: str, members: dict[str, Member]) -> None:
         videos = {
             (suffix[1:].rpartition(".")[0] or MAIN): (f".{suffix.rsplit('.', 1)[-1]}", member)
             for suffix, member in members.items()
@@ -110,7 +84,9 @@ class ShardDataset:
         told = parse(where, document, entry.num_frames)
         caption = members[".txt"].read().decode().strip() if ".txt" in members else told.caption
         arrays = told.arrays | _arrays(where, members)
-        self._arrays.append(checked_arrays(where, arrays, entry.num_frames))
+        checked_arrays(where, arrays, entry.num_frames)
+        check_controls(where, told.controls, arrays, entry.fps)
+        self._arrays.append(arrays)
         self._videos.append(videos)
         self._extras.append((where, members.get(_EXTRAS)))
         self.clips.append(
@@ -126,7 +102,7 @@ class ShardDataset:
         )
 
     def verify(self, index: int) -> None:
-        """Compare what the ``.json`` states with every view's own frames."""
+        """Compare what the ``.json`` states with every view's own frames, and with rate and size of the main one."""
         clip = self.clips[index]
         for view, (suffix, member) in self._videos[index].items():
             where = f"{member.tar}: {clip.name} ({view})"
@@ -136,6 +112,8 @@ class ShardDataset:
                     f"{where} must have the {clip.entry.num_frames} frames that its .json states, got {found.num_frames}; write "
                     "it again"
                 )
+            if view == clip.views[0]:
+                check_stated(where, clip.entry, found)
 
     def read_frames(self, index: int, view: str) -> Frames:
         """Decode one view."""
@@ -210,19 +188,14 @@ def write_shards(out: Path, samples: Iterable[ShardSample], *, max_mb: int = 500
     return count
 
 
-def find_tars(path: Path) -> list[Path]:
-    """The tar file itself, or those below a folder, sorted."""
-    return [path] if path.is_file() else sorted(p for p in path.rglob("*.tar") if not p.name.startswith("."))
-
-
-def _json(where: str, member: _Member) -> Any:
+def _json(where: str, member: Member) -> Any:
     try:
         return json.loads(member.read())
     except ValueError as error:
         raise DataError(f"{where}.json must hold JSON, got {error}; write it again") from error
 
 
-def _arrays(where: str, members: dict[str, _Member]) -> dict[str, np.ndarray]:
+def _arrays(where: str, members: dict[str, Member]) -> dict[str, np.ndarray]:
     """Of ``<key>.<array>.npy``, and of an ``.npz`` as others write it."""
     found: dict[str, np.ndarray] = {}
     for suffix, member in members.items():
@@ -231,7 +204,7 @@ def _arrays(where: str, members: dict[str, _Member]) -> dict[str, np.ndarray]:
     return found
 
 
-def _loaded(where: str, name: str, member: _Member) -> dict[str, np.ndarray]:
+def _loaded(where: str, name: str, member: Member) -> dict[str, np.ndarray]:
     """An ``.npy`` as ``name``, or the arrays of an ``.npz`` by theirs."""
     try:
         loaded = np.load(io.BytesIO(member.read()), allow_pickle=False)
@@ -252,7 +225,17 @@ def _stated(document: Any) -> Entry | None:
     return Entry(num_frames=round(frames), height=round(height), width=round(width), fps=fps)
 
 
-def _probed(where: str, suffix: str, member: _Member) -> Entry:
+def check_stated(where: str, stated: Entry, found: Entry) -> None:
+    """Raise a ``DataError`` unless a video has the rate and the size that were stated of it."""
+    for name, rule in (("fps", 1e-2), ("height", 0.0), ("width", 0.0)):
+        told, got = getattr(stated, name), getattr(found, name)
+        if abs(told - got) > rule * got:
+            raise DataError(
+                f"{where} must have {name} {told:g} as its .json states, got {got:g}; correct one"
+            )
+
+
+def _probed(where: str, suffix: str, member: Member) -> Entry:
     """Length, size and rate by the video itself."""
     with as_file(member.read(), suffix) as file:
         try:

@@ -87,7 +87,7 @@ class ArmSimulator:
     @property
     def action_spec(self) -> ActionSpec:
         """What an action means."""
-        return bridge_actions(rate_hz=self.rate_hz, frame="end_effector")
+        return bridge_actions(rate_hz=self.rate_hz, per_latent=4, frame="end_effector")
 
     def reset(self, seed: int) -> ArmState:
         """Set up the seed's table and robot: the first draw in which everything comes to rest where it was put."""

@@ -1,17 +1,15 @@
 """Stored clips: what is written is read, by us and by others, and what is damaged is told with its place."""
 
-import io
 import itertools
 import json
 import tarfile
-from typing import Any
 
 import av
 import numpy as np
 import pytest
 from tests.unit.data.lerobot_made import CAMERAS, make_v3, make_v21
+from tests.unit.data.stored.made import CONTROLS, film, write_tar
 
-from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.data.clip_set import open_clip_set
 from worldfoundry.data.loading.buckets import Bucket
@@ -23,44 +21,7 @@ from worldfoundry.data.stored.convert import convert
 from worldfoundry.data.stored.inspect import inspect_dataset, write_sheet
 from worldfoundry.data.video_io import read_video
 from worldfoundry.data.video_write import write_image, write_video
-from worldfoundry.protocols.control import ControlSpec, bridge_actions
 from worldfoundry.protocols.frames import Frames
-
-CONTROLS = ControlSpec(actions=bridge_actions(rate_hz=10.0))
-
-
-def film(path, *, frames=6, seed=0, size=16):
-    rng = np.random.default_rng(seed)
-    coarse = rng.integers(0, 255, (frames, size // 8, size // 8, 3), dtype=np.uint8)
-    pixels = coarse.repeat(8, 1).repeat(8, 2)
-    write_video(path, Frames.at_constant_rate(pixels, 10.0))
-
-
-@pytest.fixture
-def robot(tmp_path):
-    """A folder as the simulator writes it: two views, actions, controls, facts."""
-    folder = tmp_path / "robot"
-    folder.mkdir()
-    for k in range(3):
-        film(folder / f"e{k}.main.mp4", seed=k)
-        film(folder / f"e{k}.wrist.mp4", seed=10 + k)
-        told = {
-            "views": ["main", "wrist"],
-            "caption": f"does {k}",
-            "seed": k,
-            "facts": {"instruction": f"do {k % 2}", "robot_state": [[k, t, 0.5] for t in range(6)]},
-            "controls": to_json(CONTROLS),
-        }
-        (folder / f"e{k}.json").write_text(json.dumps(told))
-        actions = np.arange(42, dtype=np.float32).reshape(6, 7) + k
-        more: dict[str, Any] = {
-            "fps": 10.0,
-            "contacts": np.full((2, 9), k, np.float32),
-            "depth_m": np.full((6, 16, 16), 2.5, np.float32),
-            "wrist.intrinsics_px": np.diag([8.0, 8.0, 1.0]),
-        }
-        np.savez(folder / f"e{k}.npz", actions=actions, **more)
-    return folder
 
 
 def test_a_simulated_folder_is_read_with_everything(robot):
@@ -248,7 +209,7 @@ def test_images_and_other_containers_stay_what_they_are(tmp_path):
             if packet.size:
                 packet.stream = stream
                 out.mux(packet)
-    _tar(tmp_path / "x.tar", [("a.png", png), ("b.mkv", (tmp_path / "m.mkv").read_bytes())])
+    write_tar(tmp_path / "x.tar", [("a.png", png), ("b.mkv", (tmp_path / "m.mkv").read_bytes())])
     convert(open_dataset(tmp_path / "x.tar"), tmp_path / "shards", "webdataset")
     with tarfile.open(tmp_path / "shards/000000.tar") as tar:
         assert [n for n in tar.getnames() if not n.endswith(".json")] == ["a.png", "b.mkv"]
@@ -260,7 +221,7 @@ def test_images_and_other_containers_stay_what_they_are(tmp_path):
 def test_names_of_samples_lead_nowhere_else_and_hide_none(tmp_path):
     film(tmp_path / "v.mp4")
     video = (tmp_path / "v.mp4").read_bytes()
-    _tar(tmp_path / "x.tar", [(f"{tmp_path}/away/a.mp4", video), ("../../b.mp4", video)])
+    write_tar(tmp_path / "x.tar", [(f"{tmp_path}/away/a.mp4", video), ("../../b.mp4", video)])
     convert(open_dataset(tmp_path / "x.tar"), tmp_path / "folder", "folder")
     assert not (tmp_path / "away").exists()
     assert len(open_dataset(tmp_path / "folder").clips) == 2
@@ -281,125 +242,6 @@ def test_the_loader_takes_any_stored_data_set(robot):
         assert batch.arrays["actions"].shape == (2, 3, 7)
         for facts, actions in zip(batch.facts, batch.arrays["actions"], strict=True):
             assert float(actions[0, 0]) % 21 == int(facts["caption"].split()[-1])
-
-
-def _tar(path, members):
-    with tarfile.open(path, "w") as tar:
-        for name, content in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-
-
-def cut_tar(robot, tmp_path):
-    convert(open_dataset(robot), tmp_path / "cut", "webdataset")
-    tar = tmp_path / "cut/000000.tar"
-    tar.write_bytes(tar.read_bytes().rstrip(b"\0")[:-50])  # within the last member
-    return (
-        tmp_path / "cut",
-        r"cut/000000\.tar must be a whole tar file, got member e\d\.\S+ cut short after \d whole samples; copy or write it again",
-    )
-
-
-def test_of_a_tar_cut_anywhere_whole_samples_alone_are_read(robot, tmp_path):
-    convert(open_dataset(robot), tmp_path / "shards", "webdataset")
-    tar, whole = tmp_path / "shards/000000.tar", open_dataset(tmp_path / "shards")
-    content = tar.read_bytes()
-    counts = []
-    for size in range(1024, len(content.rstrip(b"\0")), len(content) // 40):
-        tar.write_bytes(content[:size])
-        back = open_dataset(tmp_path / "shards")
-        assert len(back.problems) == 1
-        assert f"after {len(back.clips)} whole samples" in back.problems[0]
-        assert list(back.clips) == list(whole.clips)[: len(back.clips)]
-        assert all(back.read_extras(k).keys() == {"contacts", "depth_m"} for k in range(len(back.clips)))
-        counts.append(len(back.clips))
-    assert counts == sorted(counts)
-    assert set(counts) == {0, 1, 2}
-
-
-def sample_without_video(robot, tmp_path):
-    _tar(tmp_path / "x.tar", [("a.json", b"{}"), ("a.txt", b"hello")])
-    return tmp_path / "x.tar", r"x\.tar: a must hold a video or an image, got the members \.json, \.txt"
-
-
-def missing_video(robot, tmp_path):
-    (robot / "metadata.csv").write_text("file_name,text\nghost.mp4,boo\n")
-    return robot, r"ghost\.mp4 must exist, for metadata names it, got no file"
-
-
-def nan_actions(robot, tmp_path):
-    actions = np.zeros((6, 7), np.float32)
-    actions[4, 2] = np.nan
-    np.savez(robot / "e1.npz", actions=actions)
-    return robot, r"e1\.main\.mp4: actions must be finite, got \[.*nan.*\] in row 4"
-
-
-def rows_that_disagree(robot, tmp_path):
-    np.savez(robot / "e1.npz", actions=np.zeros((5, 7), np.float32))
-    return robot, r"e1\.main\.mp4: actions must have one row for each of the 6 frames, got 5"
-
-
-def frames_that_disagree(robot, tmp_path):
-    told = json.loads((robot / "e2.json").read_text())
-    (robot / "e2.json").write_text(json.dumps(told | {"num_frames": 9}))
-    return robot, r"e2\.main\.mp4 must have the 9 frames that e2\.json states, got 6"
-
-
-def frames_of_a_sample_that_disagree(robot, tmp_path):
-    film(tmp_path / "v.mp4")
-    told = {"num_frames": 9, "height": 16, "width": 16, "fps": 10.0}
-    video = (tmp_path / "v.mp4").read_bytes()
-    _tar(tmp_path / "y.tar", [("a.mp4", video), ("a.json", json.dumps(told).encode())])
-    return tmp_path / "y.tar", r"y\.tar: a \(main\) must have the 9 frames that its \.json states, got 6"
-
-
-def missing_view(robot, tmp_path):
-    (robot / "e1.wrist.mp4").unlink()
-    return robot, r"e1 must have a video of each of its views main, wrist, got none of wrist; copy it again"
-
-
-def cut_arrays(robot, tmp_path):
-    path = robot / "e1.npz"
-    path.write_bytes(path.read_bytes()[:400])
-    return robot, r"e1\.npz must be an \.npz of arrays, got .*; write it again or remove it"
-
-
-def cut_array_of_a_sample(robot, tmp_path):
-    video = (robot / "e0.main.mp4").read_bytes()
-    _tar(tmp_path / "y.tar", [("a.mp4", video), ("a.actions.npz", (robot / "e0.npz").read_bytes()[:400])])
-    return tmp_path / "y.tar", r"y\.tar: a\.actions\.npz must hold an array, got .*; write it again"
-
-
-def broken_video(robot, tmp_path):
-    (robot / "e0.main.mp4").write_bytes(b"no video")
-    return robot, r"e0\.main\.mp4 must be a video"
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        cut_tar,
-        sample_without_video,
-        missing_video,
-        missing_view,
-        cut_arrays,
-        cut_array_of_a_sample,
-        nan_actions,
-        rows_that_disagree,
-        frames_that_disagree,
-        frames_of_a_sample_that_disagree,
-        broken_video,
-    ],
-)
-def test_damage_is_told_with_its_place_and_leaves_the_rest(damage, robot, tmp_path):
-    path, says = damage(robot, tmp_path)
-    report = inspect_dataset(open_dataset(path))
-    assert len(report["problems"]) == 1
-    with pytest.raises(DataError, match=says):
-        raise DataError(report["problems"][0])
-    assert report["clips"] == {robot: 3 if damage is missing_video else 2}.get(path, report["clips"])
-    assert report["next"].startswith("mend or remove")
 
 
 def test_a_report_and_a_picture(robot, tmp_path):
