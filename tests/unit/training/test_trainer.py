@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from worldfoundry.core.config import to_json
 from worldfoundry.core.errors import CheckpointError, ConfigError
 from worldfoundry.core.runs import read_jsonl
 from worldfoundry.data.clip_set import write_clip_set
@@ -18,6 +19,7 @@ from worldfoundry.inference.session import load_world
 from worldfoundry.models.pretrained.config import find_release, read_release
 from worldfoundry.models.pretrained.convert import convert
 from worldfoundry.models.pretrained.release import encoder_digest, load_tokenizer
+from worldfoundry.protocols.control import ActionChannel, ActionSpec, ControlSpec, bridge_actions
 from worldfoundry.recipes.table import RECIPES
 from worldfoundry.training import trainer
 from worldfoundry.training.trainer import build_task, train
@@ -131,6 +133,38 @@ def test_a_run_does_not_go_on_with_other_clips(tokenizer_config, tmp_path):
         CheckpointError, match=f"data_digests .*{before}.*{after}.* from {folder}.*move {run} away"
     ):
         train(tokenizer_config, runs_root=tmp_path / "runs")
+
+
+def _say_controls(folder, controls):
+    file = Path(folder) / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"controls": to_json(controls)}))
+
+
+def test_a_world_keeps_to_the_controls_of_its_clips_at_its_own_clock(world_config, tmp_path):
+    (folder,) = world_config.data
+    actions = bridge_actions(rate_hz=10.0, per_latent=1)
+    _say_controls(folder, ControlSpec(actions=actions))
+    run = train(world_config, runs_root=tmp_path / "runs", stop_after=2)
+    stored = read_release(str(run))[1].controls
+    assert stored == ControlSpec(actions=replace(actions, per_latent=4))
+    metres = replace(actions, channels=(replace(actions.channels[0], unit="mm"), *actions.channels[1:]))
+    _say_controls(folder, ControlSpec(actions=metres))
+    with pytest.raises(ConfigError, match=rf"channels\[0\]\.unit: the run 'm', {folder} 'mm'"):
+        train(world_config, runs_root=tmp_path / "runs")
+    _say_controls(folder, ControlSpec(actions=actions))
+    train(world_config, runs_root=tmp_path / "runs")
+
+
+def test_a_world_of_sets_whose_controls_differ_says_so_and_names_none(world_config, tmp_path, capsys):
+    (folder,) = world_config.data
+    shutil.copytree(folder, tmp_path / "other")
+    for name, unit in ((folder, "m"), (tmp_path / "other", "mm")):
+        channel = ActionChannel(name="x", unit=unit, frame="world", mode="delta")
+        _say_controls(name, ControlSpec(actions=ActionSpec(channels=(channel,), rate_hz=10.0, per_latent=4)))
+    both = replace(world_config, data=(folder, str(tmp_path / "other")), steps=1)
+    run = train(both, runs_root=tmp_path / "runs")
+    assert read_release(str(run))[1].controls is None
+    assert f"unit: {folder} 'm', {tmp_path / 'other'} 'mm'" in capsys.readouterr().err
 
 
 def test_a_run_stored_before_its_configuration_gained_fields_goes_on(tokenizer_config, tmp_path, capsys):
