@@ -56,12 +56,19 @@ class LeRobotDataset:
         check_rows(self.info, self.tasks, episode, rows)
         return rows
 
-    def read_frames(self, index: int, camera: str, *, tolerance_seconds: float = TOLERANCE_SECONDS) -> Frames:
-        """The frames of one camera, one for each row; times are those of the rows, from the start of the episode."""
+    def read_frames(
+        self,
+        index: int,
+        camera: str,
+        *,
+        rows: slice = slice(None),
+        tolerance_seconds: float = TOLERANCE_SECONDS,
+    ) -> Frames:
+        """The frames of one camera, one for each of ``rows``; times are those of the rows, from the start of the episode."""
         episode = self.episodes[index]
-        seconds = self.read_rows(index)["timestamp"].astype(np.float64)
+        seconds = self.read_rows(index)["timestamp"].astype(np.float64)[rows]
         if camera in self.info.cameras and camera not in episode.videos:
-            pixels = read_images(episode, camera)
+            pixels = read_images(episode, camera)[rows]
             _check_size(episode.data_path, self.info.features[camera], pixels.shape[1:3])
             return Frames(pixels=pixels, fps=self.info.fps, pts_seconds=seconds)
         span = _span(self.info, episode, camera)

@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -84,6 +84,10 @@ class StoredDataset(Protocol):
         """Pictures of a clip."""
         ...
 
+    def read_window(self, index: int, view: str, first: int, num_frames: int) -> Frames:
+        """Pictures of a stretch of a clip, fewer where it ends before; decodes no more than it has to."""
+        ...
+
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """Numbers per frame [t, ...] by name, finite and one row a frame."""
         ...
@@ -112,17 +116,23 @@ class DatasetSource:
         self.digest = "|".join(f"{c.name}:{c.entry.num_frames}" for c in dataset.clips)
 
     def read(self, clip: int, first: int, num_frames: int, *, size: tuple[int, int]) -> Sample:  # noqa: ARG002
-        """Decode the clip and cut the window out."""
+        """Decode the window, and read the rows beside it."""
         stored = self._dataset.clips[clip]
         span = slice(first, first + num_frames)
-        frames = self._dataset.read_frames(clip, stored.views[0])
+        frames = self._dataset.read_window(clip, stored.views[0], first, num_frames)
         return Sample(
-            pixels=frames.pixels[span],
+            pixels=frames.pixels,
             fps=stored.entry.fps,
             name=f"{self.name}: {stored.name}",
             arrays={name: values[span] for name, values in self._dataset.read_arrays(clip).items()},
             facts={"caption": stored.caption, **stored.facts},
         )
+
+
+def stretch(frames: Frames, first: int, num_frames: int) -> Frames:
+    """Frames ``first`` to ``first + num_frames``."""
+    span = slice(first, first + num_frames)
+    return replace(frames, pixels=frames.pixels[span], pts_seconds=frames.pts_seconds[span])
 
 
 def by_view(where: str, videos: dict[str, _T], views: Sequence[str]) -> dict[str, _T]:

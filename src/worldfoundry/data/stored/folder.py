@@ -27,6 +27,7 @@ from worldfoundry.data.stored.clip import (
     by_view,
     checked_arrays,
     is_per_frame,
+    stretch,
 )
 from worldfoundry.data.stored.facts import parse, read_json
 from worldfoundry.data.video_io import probe, read_times, read_video
@@ -119,6 +120,10 @@ class FolderDataset:
                 if name in arrays.files:
                     return Frames.at_constant_rate(arrays[name], clip.entry.fps)
         return read_video(self._videos[index][view])
+
+    def read_window(self, index: int, view: str, first: int, num_frames: int) -> Frames:
+        """Cut out of the whole clip."""
+        return stretch(self.read_frames(index, view), first, num_frames)
 
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""

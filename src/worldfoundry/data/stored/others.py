@@ -54,6 +54,11 @@ class ClipSetDataset:
         """The pixels."""
         return Frames.at_constant_rate(np.array(self._set.pixels[self._places[index]]), self._set.fps)
 
+    def read_window(self, index: int, view: str, first: int, num_frames: int) -> Frames:  # noqa: ARG002
+        """The pixels of the stretch."""
+        pixels = self._set.pixels[self._places[index], first : first + num_frames]
+        return Frames.at_constant_rate(np.array(pixels), self._set.fps)
+
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of the set."""
         return {name: np.array(values[self._places[index]]) for name, values in self._set.arrays.items()}
@@ -125,6 +130,11 @@ class LeRobotSource:
     def read_frames(self, index: int, view: str) -> Frames:
         """Frames on the clock of the rows."""
         return self._opened.read_frames(self._episodes[index], view)
+
+    def read_window(self, index: int, view: str, first: int, num_frames: int) -> Frames:
+        """From the keyframe before the stretch on."""
+        rows = slice(first, first + num_frames)
+        return self._opened.read_frames(self._episodes[index], view, rows=rows)
 
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """Every column that is neither a picture nor an index."""

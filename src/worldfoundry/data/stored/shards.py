@@ -32,6 +32,7 @@ from worldfoundry.data.stored.clip import (
     as_file,
     by_view,
     checked_arrays,
+    stretch,
 )
 from worldfoundry.data.stored.facts import parse
 from worldfoundry.data.stored.tars import Member, find_tars, read_samples
@@ -120,6 +121,12 @@ class ShardDataset:
         suffix, member = self._videos[index][view]
         with as_file(member.read(), suffix) as file:
             return read_video(file)
+
+    def read_window(self, index: int, view: str, first: int, num_frames: int) -> Frames:
+        """Decoded up to the end of the stretch."""
+        suffix, member = self._videos[index][view]
+        with as_file(member.read(), suffix) as file:
+            return stretch(read_video(file, max_frames=first + num_frames), first, num_frames)
 
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""

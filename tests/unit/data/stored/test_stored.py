@@ -233,6 +233,22 @@ def test_names_of_samples_lead_nowhere_else_and_hide_none(tmp_path):
             convert(open_dataset(tmp_path / "alike"), tmp_path / "out", target)
 
 
+def test_a_window_is_what_the_whole_clip_has_there(robot, tmp_path):
+    options = {"webdataset": {}, "clip-set": {"drop": ("wrist", "extras")}}
+    options["lerobot"] = {"drop": ("extras", "facts", "caption", "wrist.intrinsics_px")}
+    for form, more in options.items():
+        convert(open_dataset(robot), tmp_path / form, form, **more)
+    for path in (robot, *(tmp_path / form for form in options)):
+        dataset = open_dataset(path)
+        for view in dataset.clips[1].views:
+            whole = dataset.read_frames(1, view)
+            assert len(whole.pixels) == 6
+            for first, count in ((0, 6), (2, 3), (5, 1)):
+                part = dataset.read_window(1, view, first, count)
+                assert np.array_equal(part.pixels, whole.pixels[first : first + count])
+                assert len(part.pixels) == count
+
+
 def test_the_loader_takes_any_stored_data_set(robot):
     bucket = Bucket(height=16, width=16, num_frames=3)
     loader = ClipLoader(
