@@ -157,6 +157,11 @@ def _open(folder: Path, config: TrainConfig) -> ClipSource:
     check_seeds(str(folder), (clip.facts for clip in dataset.clips))
     if dataset.problems and config.on_damage == "stop":
         raise DataError(f"{dataset.problems[0]}; or leave it out with --on-damage skip")
+    if not dataset.clips:
+        raise DataError(
+            f"{folder} must hold a clip that can be used, got {len(dataset.problems)} that cannot: "
+            f"{dataset.problems[0] if dataset.problems else 'none at all'}"
+        )
     if not is_footage:
         return DatasetSource(dataset)
     # Every view is a clip, decoded by the window. What stands beside a video was held against it when the folder was opened.
