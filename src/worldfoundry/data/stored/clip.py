@@ -85,7 +85,7 @@ class StoredDataset(Protocol):
         ...
 
     def read_window(self, index: int, view: str, first: int, num_frames: int) -> Frames:
-        """Pictures of a stretch of a clip, fewer where it ends before; decodes no more than it has to."""
+        """Pictures of a stretch of a clip; decodes no more than it has to."""
         ...
 
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
@@ -129,9 +129,14 @@ class DatasetSource:
         )
 
 
-def stretch(frames: Frames, first: int, num_frames: int) -> Frames:
-    """Frames ``first`` to ``first + num_frames``."""
+def stretch(where: str, frames: Frames, first: int, num_frames: int) -> Frames:
+    """Frames ``first`` to ``first + num_frames``; a clip that ends before is a ``DataError``."""
     span = slice(first, first + num_frames)
+    if len(frames.pixels) < span.stop:
+        raise DataError(
+            f"{where} must hold frames {first} to {span.stop - 1}, got {len(frames.pixels)} frames: it is shorter than what is "
+            "stated of it; copy or write it again"
+        )
     return replace(frames, pixels=frames.pixels[span], pts_seconds=frames.pts_seconds[span])
 
 

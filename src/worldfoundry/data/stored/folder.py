@@ -123,7 +123,8 @@ class FolderDataset:
 
     def read_window(self, index: int, view: str, first: int, num_frames: int) -> Frames:
         """Cut out of the whole clip."""
-        return stretch(self.read_frames(index, view), first, num_frames)
+        where = str(self._videos[index][view])
+        return stretch(where, self.read_frames(index, view), first, num_frames)
 
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""

@@ -126,7 +126,8 @@ class ShardDataset:
         """Decoded up to the end of the stretch."""
         suffix, member = self._videos[index][view]
         with as_file(member.read(), suffix) as file:
-            return stretch(read_video(file, max_frames=first + num_frames), first, num_frames)
+            frames = read_video(file, max_frames=first + num_frames)
+        return stretch(f"{member.tar}: {self.clips[index].name} ({view})", frames, first, num_frames)
 
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """What stands in the ``.npz`` and the ``.json`` with a row for each frame."""

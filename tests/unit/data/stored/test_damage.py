@@ -237,3 +237,14 @@ def test_damaged_clips_are_left_out_and_the_others_keep_their_numbers(robot, tmp
     assert [c.name for c in left.clips] == ["0000000", "0000002"]
     assert np.array_equal(left.read_frames(1, "main").pixels, whole[2])
     assert left.read_arrays(1)["actions"][0, 0] == 2
+
+
+def test_a_window_beyond_the_end_names_the_video(robot, tmp_path):
+    path, _ = frames_of_a_sample_that_disagree(robot, tmp_path)
+    shards = open_dataset(path)
+    assert len(shards.read_window(0, "main", 2, 4).pixels) == 4
+    for first in (4, 7):
+        with pytest.raises(
+            DataError, match=rf"y\.tar: a \(main\) must hold frames {first} to {first + 2}, got 6 frames"
+        ):
+            shards.read_window(0, "main", first, 3)
