@@ -157,7 +157,8 @@ def _rows(path: Path, *, decode: bool) -> list[dict[str, object]]:
 
 def _is_plain(path: Path) -> bool:
     """A folder of videos and nothing that describes them."""
-    if any((path / name).exists() for name in ("pixels.npy", "manifest.json")) or any(path.rglob("*.tar")):
+    is_clip_set = importlib.import_module("worldfoundry.data.clip_set").is_clip_set
+    if is_clip_set(path) or any(path.rglob("*.tar")):
         return False
     return not importlib.import_module("worldfoundry.data.stored.folder").is_described(path)
 

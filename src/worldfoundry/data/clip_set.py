@@ -169,6 +169,24 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...], dtype: np.dtype) -> No
     write_array_header_1_0(file, {"descr": dtype_to_descr(dtype), "fortran_order": False, "shape": shape})
 
 
+def is_clip_set(folder: Path) -> bool:
+    """Whether a folder is a clip set, or what is left of one."""
+    return (folder / "pixels.npy").exists() or all(
+        (folder / name).exists() for name in ("manifest.json", "rows.jsonl")
+    )
+
+
+def check_finite(s: ClipSet, clip: int) -> None:
+    """Raise a ``DataError`` unless all numbers of a clip's arrays are numbers."""
+    for name, all_values in s.arrays.items():
+        values = all_values[clip]
+        if np.issubdtype(values.dtype, np.number) and not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
+            raise DataError(
+                f"{s.folder}/{name}.npy: clip {clip} must be finite, got {values[row].tolist()} in row {row}; make the set again"
+            )
+
+
 def open_clip_set(folder: Path) -> ClipSet:
     """Open a set; a folder that is none, or one whose parts disagree, is a ``DataError``."""
     if not (folder / "manifest.json").is_file():
@@ -266,6 +284,8 @@ def open_clip_sets(
                 f"data {str(s.folder)!r} must be at {fps} fps, got {s.fps}; prepare it again with --fps {fps}"
             )
         check_seeds(str(s.folder), s.rows)
+        for clip in range(len(s)):
+            check_finite(s, clip)
     return sets
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from worldfoundry.core.errors import DataError
-from worldfoundry.data.clip_set import ClipSet, check_seeds, open_clip_sets
+from worldfoundry.data.clip_set import ClipSet, check_seeds, is_clip_set, open_clip_sets
 from worldfoundry.data.files import find_videos
 from worldfoundry.data.fit import resize
 from worldfoundry.data.loading.buckets import Bucket
@@ -51,7 +51,7 @@ def check_data(folders: Sequence[str]) -> None:
 
 def open_clips(config: TrainConfig, objective: TokenizerObjective) -> Clips:
     """Clip sets where all data are clip sets, else footage."""
-    if all((Path(folder) / "pixels.npy").exists() or not Path(folder).exists() for folder in config.data):
+    if all(is_clip_set(Path(folder)) or not Path(folder).exists() for folder in config.data):
         return SetClips(config, objective)
     return FootageClips(config, objective)
 
@@ -148,7 +148,7 @@ class FootageClips:
 
 def _open(folder: Path, config: TrainConfig) -> ClipSource:
     """Whatever lies there, to decode from; damage and clips that are kept for evaluation are refused."""
-    if (folder / "pixels.npy").exists():
+    if is_clip_set(folder):
         return ClipSetSource(open_clip_sets([folder], num_frames=1)[0])
     is_footage = not (folder / "meta" / "info.json").exists() and folder.is_dir() and not find_tars(folder)
     if is_footage and not is_described(folder):

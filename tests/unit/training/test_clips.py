@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import torch
 
 from worldfoundry.core.errors import ConfigError, DataError
 from worldfoundry.core.runs import read_jsonl
+from worldfoundry.data.clip_set import NewClip, write_clip_set
 from worldfoundry.data.stored import open_dataset
 from worldfoundry.data.stored.convert import convert
 from worldfoundry.data.video_write import write_video
@@ -171,3 +173,25 @@ def test_clips_whose_arrays_differ_in_shape_make_a_batch(config, described, tmp_
         replace(config, data=(str(tmp_path / "shards"),), steps=2, log_every=1), runs_root=tmp_path / "runs"
     )
     assert len(losses(run)) == 2
+
+
+def test_a_clip_set_with_numbers_that_are_none_or_without_pixels_is_refused(config, tmp_path):
+    folder = tmp_path / "set"
+    clips = [NewClip(np.zeros((5, 32, 32, 3), np.uint8), {}, {"actions": np.zeros((5, 2))}) for _ in range(3)]
+    write_clip_set(folder, clips, fps=10.0)
+    actions = np.load(folder / "actions.npy")
+    actions[1, 4, 1] = np.nan
+    np.save(folder / "actions.npy", actions)
+    for data in ((str(folder),), (*config.data, str(folder))):  # alone, and among footage
+        with pytest.raises(
+            DataError, match=r"actions\.npy: clip 1 must be finite, got \[0.0, nan\] in row 4"
+        ):
+            train(replace(config, data=data), runs_root=tmp_path / "runs")
+    (folder / "pixels.npy").unlink()
+    with pytest.raises(DataError, match=r"must be a clip set, got .*pixels\.npy"):
+        train(replace(config, data=(str(folder),)), runs_root=tmp_path / "runs")
+    (folder / "rows.jsonl").unlink()  # no clip set is a folder of videos with a manifest of its own
+    for file in folder.glob("*.npy"):
+        file.unlink()
+    (folder / "a.mp4").write_bytes(next(Path(config.data[0]).glob("*.mp4")).read_bytes())
+    assert open_dataset(folder).form == "folder"

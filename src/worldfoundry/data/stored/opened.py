@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from worldfoundry.core.errors import DataError, require_package
+from worldfoundry.data.clip_set import is_clip_set
 from worldfoundry.data.files import VIDEO_SUFFIXES, find_videos
 from worldfoundry.data.stored.clip import StoredDataset
 from worldfoundry.data.stored.folder import FolderDataset
@@ -28,7 +29,7 @@ def open_dataset(path: Path) -> StoredDataset:
         from worldfoundry.data.stored.others import LeRobotSource  # noqa: PLC0415  needs pyarrow
 
         return LeRobotSource(path)
-    if (path / "pixels.npy").exists() or (path / "manifest.json").exists():
+    if is_clip_set(path):
         from worldfoundry.data.stored.others import ClipSetDataset  # noqa: PLC0415  needs pyarrow, as its neighbour
 
         return ClipSetDataset(path)

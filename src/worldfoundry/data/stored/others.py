@@ -6,7 +6,7 @@ import numpy as np
 
 from worldfoundry.core.errors import DataError
 from worldfoundry.data.actions import check_controls
-from worldfoundry.data.clip_set import open_clip_set
+from worldfoundry.data.clip_set import check_finite, open_clip_set
 from worldfoundry.data.lerobot import LeRobotDataset, find_problems, open_lerobot
 from worldfoundry.data.lerobot_inspect import load_controls
 from worldfoundry.data.lerobot_meta import VISUAL
@@ -34,7 +34,7 @@ class ClipSetDataset:
         self._places: list[int] = []
         for k, row in enumerate(self._set.rows):
             try:
-                self._check_finite(k)
+                check_finite(self._set, k)
             except DataError as error:
                 self.problems.append(str(error))
                 continue
@@ -62,15 +62,6 @@ class ClipSetDataset:
     def read_arrays(self, index: int) -> dict[str, np.ndarray]:
         """The arrays of the set."""
         return {name: np.array(values[self._places[index]]) for name, values in self._set.arrays.items()}
-
-    def _check_finite(self, place: int) -> None:
-        for name, values in ((name, values[place]) for name, values in self._set.arrays.items()):
-            if np.issubdtype(values.dtype, np.number) and not np.isfinite(values).all():
-                row = int(np.flatnonzero(~np.isfinite(values).reshape(len(values), -1).all(axis=1))[0])
-                raise DataError(
-                    f"{self.path}/{name}.npy: clip {place} must be finite, got {values[row].tolist()} in row {row}; make the "
-                    "set again"
-                )
 
     def verify(self, index: int) -> None:
         """Nothing is left to compare: arrays were looked through when the set was opened."""
